@@ -1,0 +1,147 @@
+"""The words of the domain as values: prompts, versions, promotions, calls, feedback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+class ErrorKind(Enum):
+    """Why a call failed, in the field's coarse kinds. The platform's own code is kept beside it in evidence."""
+
+    SERVER_ERROR = "server_error"  # the provider or gateway answered 5xx
+    TIMEOUT = "timeout"  # no answer within the call's own limit
+    RATE_LIMIT = "rate_limit"  # 429
+    VALIDATION = "validation"  # the output was refused by the prompt's own checks
+    TRUNCATED = "truncated"  # the output was cut by a stop sequence or a token limit
+    UNPARSABLE = "unparsable"  # the output was to be JSON and is not
+    CLIENT_ERROR = "client_error"  # any other 4xx
+    OTHER = "other"  # a code that this program does not know
+
+
+class ActorType(Enum):
+    """Who acted, as the platform's audit log says it."""
+
+    USER = "user"
+    API_TOKEN = "api_token"  # noqa: S105 - the audit log's word
+    SYSTEM = "system"
+    UNKNOWN = "unknown"  # the pointer was seen to move; nobody recorded who moved it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """
+    Attributes:
+        production_version_id: what live traffic hits; None when nothing was ever promoted.
+    """
+
+    id: str
+    slug: str
+    name: str
+    production_version_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptVersion:
+    """
+    A write-once snapshot of a prompt.
+
+    Attributes:
+        label: semantic version, such as `1.4.0`.
+        parameters: model, temperature, maxTokens, topP, stopSequences; a parameter that is not set is absent.
+        content: `system`, `user` and `variables`; absent parts are absent.
+    """
+
+    id: str
+    prompt_id: str
+    label: str
+    created_at: datetime | None = None
+    last_promoted_at: datetime | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    content: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """
+    The production pointer of one prompt moved.
+
+    Attributes:
+        id: the platform's audit entry id, or a deterministic id where the move was only seen.
+        from_version_id: None for the first promotion ever.
+        at: when it happened, aware UTC; with a watched pointer the end of the interval in which it must have happened.
+        not_before: start of that interval (last time the earlier version was seen); equal to `at` when it is exact.
+        actor_id: as the platform says; empty when unknown.
+        revert: the platform tagged it as the promotion of an earlier version.
+        note: free text that was handed over with it (ours start with `watchdog:`); empty when there was none.
+    """
+
+    id: str
+    prompt_id: str
+    from_version_id: str | None
+    to_version_id: str
+    at: datetime
+    not_before: datetime
+    actor_type: ActorType
+    actor_id: str
+    revert: bool
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """
+    One production call of a prompt. No text of a prompt or an answer is ever in here.
+
+    Attributes:
+        started_at: aware UTC; the call is counted in the window that holds this instant.
+        recorded_at: aware UTC; when the platform wrote it down, which orders the platform's pages.
+        latency_ms: > 0, server-observed; None when the platform does not know it.
+        ok: whether it succeeded.
+        error_kind, error_code: why not (None, "" when ok); the code is the platform's own.
+        cost_usd: >= 0; None when unknown.
+    """
+
+    id: str
+    prompt_id: str
+    version_id: str | None
+    environment: str
+    started_at: datetime
+    recorded_at: datetime
+    latency_ms: float | None
+    ok: bool
+    error_kind: ErrorKind | None = None
+    error_code: str = ""
+    cost_usd: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    model: str = ""
+    provider: str = ""
+
+
+class FeedbackKind(Enum):
+    """What a user of the product said about an answer."""
+
+    THUMBS_UP = "thumbs_up"
+    THUMBS_DOWN = "thumbs_down"
+    SUPPORT_TICKET = "support_ticket"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feedback:
+    """
+    Attributes:
+        version_id: the version that gave the answer; None when the platform cannot say.
+    """
+
+    id: str
+    prompt_id: str
+    version_id: str | None
+    kind: FeedbackKind
+    created_at: datetime

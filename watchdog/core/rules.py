@@ -1,0 +1,112 @@
+"""Rules as values. How they are written in TOML is the business of `watchdog.config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from watchdog.core.model import ErrorKind
+
+
+class Metric(Enum):
+    """What is measured of each call."""
+
+    SUCCESS = "success"  # a call that failed is bad
+    ERROR_KIND = "error_kind"  # a call that failed in one given way is bad
+    LATENCY = "latency"  # milliseconds, server-observed
+    COST = "cost"  # US dollars per call
+    FEEDBACK = "feedback"  # a thumbs down or a support ticket is bad, among all feedback
+
+
+class Statistic(Enum):
+    """How candidate and control are compared."""
+
+    PROPORTION = "proportion"  # share of bad calls against the baseline's
+    LIMIT = "limit"  # share of bad calls, or of calls over a fixed value, against a number that the user states
+    QUANTILE = "quantile"  # one quantile, such as p95, against the baseline's
+    DISTRIBUTION = "distribution"  # every quantile at once
+    MEAN = "mean"  # the mean against the baseline's
+
+
+class Action(Enum):
+    """What follows when the rule trips, mildest first."""
+
+    ALERT = "alert"
+    SUGGEST = "suggest"
+    REVERT = "revert"
+
+
+class Severity(Enum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+COMPARES_WITH_BASELINE = frozenset({Statistic.PROPORTION, Statistic.QUANTILE, Statistic.DISTRIBUTION, Statistic.MEAN})
+ALLOWED_STATISTICS = {
+    Metric.SUCCESS: (Statistic.PROPORTION, Statistic.LIMIT),
+    Metric.ERROR_KIND: (Statistic.PROPORTION, Statistic.LIMIT),
+    Metric.FEEDBACK: (Statistic.PROPORTION, Statistic.LIMIT),
+    Metric.LATENCY: (Statistic.QUANTILE, Statistic.DISTRIBUTION, Statistic.LIMIT),
+    Metric.COST: (Statistic.MEAN, Statistic.DISTRIBUTION, Statistic.QUANTILE, Statistic.LIMIT),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """
+    One question asked of every promotion: is the candidate worse than the control by more than the margin?
+
+    Attributes:
+        name: unique within the active rules.
+        error_kind: set exactly when metric is ERROR_KIND.
+        quantile: in (0, 1); set for QUANTILE, and for LIMIT on latency or cost, where the share of calls over
+            `limit_value` may be 1 - quantile.
+        margin_abs: >= 0, tolerated rise of a share, as a fraction (0.01 = one percentage point); shares only.
+        margin_rel: >= 0, tolerated rise relative to the baseline (0.2 = 20 per cent).
+        limit_share: in (0, 1); largest share of bad calls; LIMIT on shares only.
+        limit_value: > 0, in ms or USD; LIMIT on latency or cost only.
+        weight: > 0, share of the promotion's false-alarm budget; weights of the active rules are scaled to sum to 1.
+        min_calls: candidate calls before which this rule says nothing.
+    """
+
+    name: str
+    metric: Metric
+    statistic: Statistic
+    error_kind: ErrorKind | None = None
+    quantile: float | None = None
+    margin_abs: float = 0.0
+    margin_rel: float = 0.0
+    limit_share: float | None = None
+    limit_value: float | None = None
+    weight: float = 1.0
+    min_calls: int = 1
+    action: Action = Action.REVERT
+    severity: Severity = Severity.CRITICAL
+
+    @property
+    def needs_baseline(self) -> bool:
+        return self.statistic in COMPARES_WITH_BASELINE
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleSet:
+    """
+    The rules that judge one prompt.
+
+    Attributes:
+        source: pack names and files it came from, for messages.
+        alpha: in (0, 0.5); probability that a harmless promotion trips any rule during its whole watch, at most.
+        digest: hex digest of everything above; two rule sets with the same digest decide alike.
+    """
+
+    source: str
+    alpha: float
+    rules: tuple[Rule, ...]
+    digest: str
+
+    def alpha_of(self, rule: Rule) -> float:
+        """The rule's share of the budget, by weight (Bonferroni)."""
+        return self.alpha * rule.weight / sum(r.weight for r in self.rules)

@@ -1,0 +1,198 @@
+"""
+Calls become mergeable window summaries, by the time at which they started.
+
+The window is the unit of judging: one step of every test per sealed window, so that a verdict depends on the calls and
+never on when the daemon happened to look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from watchdog.core.model import Call, ErrorKind, Feedback, FeedbackKind
+from watchdog.stats.histogram import LogHistogram
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+WINDOW = timedelta(seconds=10)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def window_start(at: datetime, width: timedelta = WINDOW) -> datetime:
+    """Start of the window [start, start + width) that holds `at`; windows are aligned to the epoch."""
+    return _EPOCH + width * ((at - _EPOCH) // width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """
+    What is known of a set of calls; mergeable in any order.
+
+    Attributes:
+        calls, failures: counts; failures <= calls.
+        errors: failures by kind; sums to `failures`.
+        latency_ms: of every call whose latency is known.
+        cost_usd: of every call whose cost is known.
+        input_tokens, output_tokens, cached_tokens: sums over calls that carry them.
+        late: how many of the calls were recorded after their window had been sealed.
+        feedback_good, feedback_bad: thumbs up; thumbs down and support tickets.
+    """
+
+    calls: int = 0
+    failures: int = 0
+    errors: Mapping[ErrorKind, int] = field(default_factory=dict)
+    latency_ms: LogHistogram = field(default_factory=LogHistogram)
+    cost_usd: LogHistogram = field(default_factory=LogHistogram)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    late: int = 0
+    feedback_good: int = 0
+    feedback_bad: int = 0
+
+    @property
+    def success_rate(self) -> float | None:
+        """Fraction in [0, 1]; None without calls."""
+        return None if self.calls == 0 else 1.0 - self.failures / self.calls
+
+    def merge(self, other: Summary) -> Summary:
+        """Both together."""
+        errors = dict(self.errors)
+        for kind, n in other.errors.items():
+            errors[kind] = errors.get(kind, 0) + n
+        return Summary(
+            calls=self.calls + other.calls,
+            failures=self.failures + other.failures,
+            errors=errors,
+            latency_ms=self.latency_ms.merge(other.latency_ms),
+            cost_usd=self.cost_usd.merge(other.cost_usd),
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            late=self.late + other.late,
+            feedback_good=self.feedback_good + other.feedback_good,
+            feedback_bad=self.feedback_bad + other.feedback_bad,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is zero or empty is left out."""
+        out: dict[str, Any] = {name: value for name in _COUNTS if (value := getattr(self, name))}
+        if self.errors:
+            out["errors"] = {kind.value: n for kind, n in sorted(self.errors.items(), key=lambda e: e[0].value) if n}
+        for name in ("latency_ms", "cost_usd"):
+            histogram: LogHistogram = getattr(self, name)
+            if histogram.total:
+                out[name] = [histogram.zeros, *([b, histogram.counts[b]] for b in sorted(histogram.counts))]
+        return out
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Summary:
+        """The inverse of `to_json`."""
+        return cls(
+            **{name: int(value[name]) for name in _COUNTS if name in value},
+            errors={ErrorKind(kind): int(n) for kind, n in value.get("errors", {}).items()},
+            latency_ms=_histogram(value.get("latency_ms")),
+            cost_usd=_histogram(value.get("cost_usd")),
+        )
+
+
+_COUNTS = (
+    "calls",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "late",
+    "feedback_good",
+    "feedback_bad",
+)
+
+
+def _histogram(value: list[Any] | None) -> LogHistogram:
+    if not value:
+        return LogHistogram()
+    return LogHistogram({int(b): int(n) for b, n in value[1:]}, int(value[0]))
+
+
+def summarise(calls: Iterable[Call], *, late: bool = False) -> Summary:
+    """The summary of some calls; `late` marks all of them as late."""
+    n = failures = tokens_in = tokens_out = tokens_cached = 0
+    errors: dict[ErrorKind, int] = {}
+    latency: list[float] = []
+    cost: list[float] = []
+    for call in calls:
+        n += 1
+        if not call.ok:
+            failures += 1
+            kind = call.error_kind or ErrorKind.OTHER
+            errors[kind] = errors.get(kind, 0) + 1
+        if call.latency_ms is not None:
+            latency.append(call.latency_ms)
+        if call.cost_usd is not None:
+            cost.append(call.cost_usd)
+        tokens_in += call.input_tokens or 0
+        tokens_out += call.output_tokens or 0
+        tokens_cached += call.cached_tokens or 0
+    return Summary(
+        calls=n,
+        failures=failures,
+        errors=errors,
+        latency_ms=LogHistogram.of(latency),
+        cost_usd=LogHistogram.of(cost),
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        cached_tokens=tokens_cached,
+        late=n if late else 0,
+    )
+
+
+def summarise_feedback(items: Iterable[Feedback]) -> Summary:
+    """The summary of some product feedback; it has no calls of its own."""
+    good = bad = 0
+    for item in items:
+        if item.kind is FeedbackKind.THUMBS_UP:
+            good += 1
+        else:
+            bad += 1
+    return Summary(feedback_good=good, feedback_bad=bad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """Where a call is to be counted: the window's start, and whether the call's own window had been sealed."""
+
+    start: datetime
+    late: bool
+
+
+def slot_for(started_at: datetime, sealed_until: datetime, width: timedelta = WINDOW) -> Slot:
+    """
+    A call that comes after its window was sealed is counted in the first open one, as late: late data is reported
+    and judged, never dropped, and a sealed window never changes.
+
+    Args:
+        sealed_until: every window that ends at or before this instant is sealed.
+    """
+    start = window_start(started_at, width)
+    if start + width > sealed_until:
+        return Slot(start=start, late=False)
+    return Slot(start=window_start(sealed_until + width - timedelta(microseconds=1), width), late=True)
+
+
+def watermark(now: datetime, lag: timedelta, width: timedelta = WINDOW) -> datetime:
+    """
+    Windows that end at or before this are sealed: `now` less the lag, down to a window's edge.
+
+    Counting calls as they complete would let fast failures arrive before slow successes; waiting for the slowest
+    usual call removes that bias.
+    """
+    return window_start(now - lag, width)
+
+
+def lag_for(baseline: Summary, *, floor: timedelta, ceiling: timedelta) -> timedelta:
+    """How long to wait for the slowest usual call: the baseline's p99.9 latency plus the floor, at most `ceiling`."""
+    slowest_ms = baseline.latency_ms.quantile(0.999) or 0.0
+    return min(ceiling, floor + timedelta(milliseconds=slowest_ms))

@@ -1,0 +1,1 @@
+"""HTTP clients of prompt platforms, all behind the protocol in `protocol.py`."""

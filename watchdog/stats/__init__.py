@@ -1,0 +1,1 @@
+"""Mathematics on mergeable summaries, pure. Imports numpy and scipy only."""
