@@ -1,0 +1,117 @@
+"""
+What two versions of a prompt differ in, the likeliest culprit first.
+
+Parameters are shown with their values. Text is only counted, never quoted: prompt text stays on the platform, and the
+Compare page shows it to those who may see it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchdog.core.rules import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from watchdog.core.model import PromptVersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """
+    Attributes:
+        part: what changed, such as `temperature` or `system`.
+        sentence: the change in words.
+    """
+
+    part: str
+    sentence: str
+
+
+# What usually breaks what, likeliest first. A part that is not named comes after those that are.
+_SUSPECTS: dict[Metric, tuple[str, ...]] = {
+    Metric.SUCCESS: ("stopSequences", "maxTokens", "system", "temperature", "model", "variables", "user"),
+    Metric.ERROR_KIND: ("stopSequences", "maxTokens", "system", "temperature", "model", "variables", "user"),
+    Metric.LATENCY: ("model", "maxTokens", "system", "user", "stopSequences"),
+    Metric.COST: ("model", "maxTokens", "system", "user", "stopSequences"),
+    Metric.FEEDBACK: ("system", "temperature", "model", "user", "topP"),
+}
+_TEXTS = {"system": "system prompt", "user": "prompt body"}
+
+
+def changes(good: PromptVersion, bad: PromptVersion, suspect: Metric) -> tuple[Change, ...]:
+    """
+    What the bad version changed against the good one.
+
+    Args:
+        suspect: the metric that got worse; decides the order.
+    """
+    found = [*_parameter_changes(good.parameters, bad.parameters), *_content_changes(good.content, bad.content)]
+    order = _SUSPECTS[suspect]
+    return tuple(sorted(found, key=lambda c: (order.index(c.part) if c.part in order else len(order), c.part)))
+
+
+def _parameter_changes(good: Mapping[str, object], bad: Mapping[str, object]) -> Iterable[Change]:
+    for name in sorted({*good, *bad}):
+        before, after = good.get(name), bad.get(name)
+        if before == after:
+            continue
+        if isinstance(before, list | tuple) or isinstance(after, list | tuple):
+            yield Change(part=name, sentence=f"{name}: {_list_change(before, after)}")
+        else:
+            yield Change(part=name, sentence=f"{name}: {_value(before)} -> {_value(after)}")
+
+
+def _list_change(before: object, after: object) -> str:
+    old = list(before) if isinstance(before, list | tuple) else []
+    new = list(after) if isinstance(after, list | tuple) else []
+    parts = [f"added {_value(item)}" for item in new if item not in old]
+    parts += [f"removed {_value(item)}" for item in old if item not in new]
+    return ", ".join(parts) or "other order"
+
+
+def _content_changes(good: Mapping[str, object], bad: Mapping[str, object]) -> Iterable[Change]:
+    for part in sorted({*good, *bad}):
+        before, after = good.get(part), bad.get(part)
+        if before == after:
+            continue
+        if part in _TEXTS:
+            sentence = _text_change(str(before or ""), str(after or ""))
+            yield Change(part=part, sentence=f"{_TEXTS[part]}: {sentence}")
+        else:
+            yield Change(part=part, sentence=f"{part}: {_schema_change(before, after)}")
+
+
+def _text_change(before: str, after: str) -> str:
+    removed = added = 0
+    for line in difflib.ndiff(before.splitlines(), after.splitlines()):
+        removed += line.startswith("- ")
+        added += line.startswith("+ ")
+    lines = f"{removed} line{'' if removed == 1 else 's'} removed, {added} added"
+    return f"{lines} ({len(before):,} -> {len(after):,} characters)"
+
+
+def _schema_change(before: object, after: object) -> str:
+    old, new = _names(before), _names(after)
+    if old is None or new is None:
+        return "changed"
+    parts = [f"added {name}" for name in sorted(new - old)] + [f"removed {name}" for name in sorted(old - new)]
+    return ", ".join(parts) or "changed"
+
+
+def _names(schema: object) -> set[str] | None:
+    if isinstance(schema, dict):
+        return {str(name) for name in schema}
+    if isinstance(schema, list | tuple):
+        return {str(item.get("name")) if isinstance(item, dict) else str(item) for item in schema}
+    return set() if schema is None else None
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "not set"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,42 @@
+"""How much the watchdog may do by itself. Counted in the transaction that writes an intent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+PROMPT_PERIOD = timedelta(hours=6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Automatic reverts at most."""
+
+    per_hour: int = 3
+    per_day: int = 10
+    per_prompt: int = 1  # in PROMPT_PERIOD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """Automatic reverts so far: in the last hour, in the last day, of this prompt in the last PROMPT_PERIOD."""
+
+    last_hour: int
+    last_day: int
+    of_prompt: int
+
+
+def refusal(done: Done, limits: Limits) -> str:
+    """Why another revert is not allowed now; the empty string when it is."""
+    if done.of_prompt >= limits.per_prompt:
+        hours = PROMPT_PERIOD // HOUR
+        return (
+            f"this prompt was reverted {done.of_prompt} time(s) in the last {hours} h; the limit is {limits.per_prompt}"
+        )
+    if done.last_hour >= limits.per_hour:
+        return f"{done.last_hour} prompts were reverted in the last hour; the limit is {limits.per_hour}"
+    if done.last_day >= limits.per_day:
+        return f"{done.last_day} prompts were reverted in the last 24 h; the limit is {limits.per_day}"
+    return ""

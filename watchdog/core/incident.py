@@ -1,0 +1,63 @@
+"""An incident: one bad promotion, its rollback, and whether the numbers came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from typing import Any
+
+    from watchdog.core.rollback import Saga, SagaState
+    from watchdog.core.windows import Summary
+
+
+class Recovery(Enum):
+    """Whether the restored version's new calls look like the baseline again. All but the first two are endings."""
+
+    PENDING = "pending"  # the rollback is not done
+    VERIFYING = "verifying"
+    RECOVERED = "recovered"
+    NOT_RECOVERED = "not_recovered"  # still worse: the fault is upstream of the prompt
+    UNVERIFIED = "unverified"  # too few calls before the deadline
+    VOID = "void"  # there was no revert, or somebody moved the pointer meanwhile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """
+    Attributes:
+        saga: the rollback.
+        token: fencing token; every write names the one it read.
+        next_at: nothing is to be done before.
+        tripped: the readings of the rules that tripped, as they were saved with the verdict.
+        audit_id: the platform's audit entry of our revert; empty until it was seen.
+        recovery_until: deadline of the verification; None before the rollback is done.
+        restored: the restored version's calls since the revert, merged.
+    """
+
+    saga: Saga
+    watch_id: str
+    prompt_slug: str
+    token: int
+    next_at: datetime
+    tripped: tuple[Mapping[str, Any], ...]
+    audit_id: str
+    recovery: Recovery
+    recovery_reason: str
+    recovery_until: datetime | None
+    restored: Summary
+    opened_at: datetime
+    closed_at: datetime | None
+    config_digest: str
+
+    @property
+    def id(self) -> str:
+        return self.saga.id
+
+    @property
+    def state(self) -> SagaState:
+        return self.saga.state

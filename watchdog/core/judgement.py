@@ -1,0 +1,105 @@
+"""What the judge says, as values: the reading of each rule, and the verdict over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from watchdog.core.rules import Action, Metric, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from watchdog.core.watch import Verdict
+
+
+class ReadingState(Enum):
+    CLEAR = "clear"  # judged, and nothing found
+    TRIPPED = "tripped"
+    WAITING = "waiting"  # too few calls of the candidate so far
+    UNABLE = "unable"  # the baseline cannot support this rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """
+    What one rule says about one promotion.
+
+    Attributes:
+        calls: observations of the candidate that it has judged (feedback items for a feedback rule).
+        nats: its evidence; exp(-nats) bounds the probability of seeing as much by chance, however often one looks.
+        needed_nats: it trips at this much.
+        sentence: the arithmetic in one line.
+        tripped_after: observations when it tripped; None when it has not.
+    """
+
+    rule: str
+    metric: Metric
+    action: Action
+    severity: Severity
+    state: ReadingState
+    calls: int
+    nats: float
+    needed_nats: float
+    sentence: str
+    tripped_after: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            "metric": self.metric.value,
+            "action": self.action.value,
+            "severity": self.severity.value,
+            "state": self.state.value,
+            "calls": self.calls,
+            "nats": self.nats,
+            "needed_nats": self.needed_nats,
+            "sentence": self.sentence,
+            "tripped_after": self.tripped_after,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Reading:
+        """The inverse of `to_json`."""
+        return cls(
+            rule=value["rule"],
+            metric=Metric(value["metric"]),
+            action=Action(value["action"]),
+            severity=Severity(value["severity"]),
+            state=ReadingState(value["state"]),
+            calls=value["calls"],
+            nats=value["nats"],
+            needed_nats=value["needed_nats"],
+            sentence=value["sentence"],
+            tripped_after=value["tripped_after"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """
+    Attributes:
+        reason: one sentence with numbers.
+        readings: one for each rule, in the order of the rules.
+    """
+
+    verdict: Verdict
+    reason: str
+    readings: tuple[Reading, ...]
+
+    @property
+    def tripped(self) -> tuple[Reading, ...]:
+        """Those that tripped, the most severe first."""
+        found = [r for r in self.readings if r.state is ReadingState.TRIPPED]
+        return tuple(sorted(found, key=lambda r: (-_ACTIONS.index(r.action), -_SEVERITIES.index(r.severity), -r.nats)))
+
+
+# Severity is data: later is worse.
+_ACTIONS = (Action.ALERT, Action.SUGGEST, Action.REVERT)
+_SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+
+
+def milder(one: Action, other: Action) -> Action:
+    """The milder of two actions."""
+    return min(one, other, key=_ACTIONS.index)

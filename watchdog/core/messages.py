@@ -1,0 +1,256 @@
+"""What people are told at each step, composed from the facts. Rendering is the business of `watchdog.notify`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchdog.core import words
+from watchdog.core.incident import Incident, Recovery
+from watchdog.core.judgement import Reading
+from watchdog.core.model import ActorType
+from watchdog.core.notice import Fact, Link, Notice, Tone
+from watchdog.core.rollback import Event, SagaState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchdog.core.model import Promotion
+    from watchdog.core.watch import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """
+    What a message about an incident needs beside the incident.
+
+    Attributes:
+        bad, good: the versions as people name them.
+        changes: what the diff changed, likeliest culprit first; empty when it could not be read.
+        compare_url: empty where the platform has no such page.
+    """
+
+    watch: Watch
+    changes: tuple[str, ...]
+    compare_url: str
+
+    @property
+    def bad(self) -> str:
+        return self.watch.candidate_label
+
+    @property
+    def good(self) -> str:
+        return self.watch.control_label
+
+
+def tripped(incident: Incident, context: Context, at: datetime) -> Notice:
+    """The first message of an incident: what was found, and what is being done about it."""
+    slug, bad, good = incident.prompt_slug, context.bad, context.good
+    arithmetic = _arithmetic(incident)
+    match incident.state:
+        case SagaState.HELD:
+            headline = f"{slug}: {bad} made production worse; NOT reverted, a guard holds"
+            step = f"{arithmetic} Reverting to {good} was held: {incident.recovery_reason}. Promote {good} by hand if you agree."
+        case SagaState.AWAIT_APPROVAL:
+            headline = f"{slug}: {bad} made production worse; reverting to {good} is suggested"
+            step = f"{arithmetic} Promote {good} on the platform to go back; the watchdog does not do it by itself."
+        case _:
+            headline = f"{slug}: {bad} made production worse; reverting to {good}"
+            step = f"{arithmetic} Reverting {bad} -> {good} now."
+    return _notice(incident, context, at, "tripped", Tone.ALARM, headline, step)
+
+
+def progressed(incident: Incident, context: Context, event: Event, why: str, at: datetime) -> Notice | None:
+    """The message for one step of the saga; None for steps that nobody needs to hear of."""
+    slug, bad, good = incident.prompt_slug, context.bad, context.good
+    match incident.state:
+        case SagaState.CONFIRMED:
+            took = words.duration(at - incident.opened_at)
+            headline = f"{slug}: {bad} reverted to {good}"
+            step = f"Production is back on {good}: {why}, {took} after the verdict. {bad} is kept for forensics."
+            return _notice(incident, context, at, "confirmed", Tone.WAITING, headline, step)
+        case SagaState.DONE:
+            headline = f"{slug}: {bad} reverted to {good}; verifying the recovery"
+            step = f"Revert audited: {why}. Now verifying that latency, success and cost come back."
+            return _notice(incident, context, at, "done", Tone.WAITING, headline, step)
+        case SagaState.SUPERSEDED:
+            headline = f"{slug}: a human acted on {bad} first; the watchdog stands back"
+            step = f"{_sentence(why)} The human's decision stands and this incident is closed."
+            return _notice(incident, context, at, "superseded", Tone.QUIET, headline, step)
+        case SagaState.NEEDS_HUMAN:
+            headline = f"{slug}: {bad} needs a human NOW"
+            step = f"{_sentence(why)} {_what_to_do(event, bad, good)}"
+            return _notice(incident, context, at, "needs_human", Tone.ALARM, headline, step)
+        case _:
+            return None
+
+
+def recovery(incident: Incident, context: Context, at: datetime) -> Notice:
+    """How the verification ended."""
+    slug, bad, good = incident.prompt_slug, context.bad, context.good
+    match incident.recovery:
+        case Recovery.RECOVERED:
+            headline = f"{slug}: recovered on {good} after reverting {bad}"
+            tone, tail = Tone.GOOD, f"Fix {bad} on development before promoting it again."
+        case Recovery.NOT_RECOVERED:
+            headline = f"{slug}: NOT recovered on {good}; the cause is upstream of the prompt"
+            tone = Tone.ALARM
+            tail = (
+                f"{bad} was probably not at fault. Look at the provider's status, the application's code and the "
+                f"gateway's health. The watchdog will not revert anything further."
+            )
+        case Recovery.UNVERIFIED:
+            headline = f"{slug}: reverted to {good}; recovery could not be verified"
+            tone, tail = Tone.WAITING, "Watch the next calls yourself."
+        case _:
+            headline = f"{slug}: verification of {good} ended"
+            tone, tail = Tone.QUIET, ""
+    step = f"{_sentence(incident.recovery_reason)} {tail}".strip()
+    return _notice(incident, context, at, incident.recovery.value, tone, headline, step)
+
+
+def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compare_url: str, at: datetime) -> Notice:
+    """A rule tripped and nothing will be done about it but telling."""
+    because = f" Nothing was reverted: {why_not_more}." if why_not_more else ""
+    return Notice(
+        key=f"{watch.id}:alert:{'+'.join(sorted(r.rule for r in readings))}",
+        thread=watch.id,
+        tone=Tone.ALARM,
+        headline=f"{watch.prompt_slug}: {watch.candidate_label} made production worse",
+        step=f"{_sentence(readings[0].sentence)}{because}",
+        at=at,
+        facts=_watch_facts(watch),
+        evidence=tuple(f"{r.rule}: {r.sentence}" for r in readings),
+        links=_links(compare_url),
+    )
+
+
+def limited(watch: Watch, why: str, at: datetime) -> Notice:
+    """A watch that cannot do its whole work says so at once."""
+    return Notice(
+        key=f"{watch.id}:limited",
+        thread=watch.id,
+        tone=Tone.QUIET,
+        headline=f"{watch.prompt_slug}: {watch.candidate_label} is watched with limits",
+        step=_sentence(why),
+        at=at,
+        facts=_watch_facts(watch),
+    )
+
+
+def holding(watch: Watch, at: datetime) -> Notice:
+    """The watch cannot see."""
+    since = words.clock_time(watch.trouble_since)
+    return Notice(
+        key=f"{watch.id}:holding:{since}",
+        thread=watch.id,
+        tone=Tone.WAITING,
+        headline=f"{watch.prompt_slug}: the watch over {watch.candidate_label} holds",
+        step=f"{_sentence(watch.trouble)} Nothing is judged or reverted until it can be seen again.",
+        at=at,
+        facts=_watch_facts(watch),
+    )
+
+
+def resumed(watch: Watch, at: datetime) -> Notice:
+    """The watch can see again."""
+    since = words.clock_time(watch.trouble_since)
+    lost = words.duration(at - watch.trouble_since) if watch.trouble_since else words.NOTHING
+    return Notice(
+        key=f"{watch.id}:resumed:{since}",
+        thread=watch.id,
+        tone=Tone.GOOD,
+        headline=f"{watch.prompt_slug}: the watch over {watch.candidate_label} goes on",
+        step=f"It held for {lost}. Calls made meanwhile are counted now.",
+        at=at,
+        facts=_watch_facts(watch),
+    )
+
+
+def who(promotion: Promotion) -> str:
+    """Who promoted, and when."""
+    actor = promotion.actor_id or {ActorType.UNKNOWN: "somebody"}.get(promotion.actor_type, promotion.actor_type.value)
+    if promotion.not_before < promotion.at:
+        return f"{actor}, between {words.clock_time(promotion.not_before)} and {words.clock_time(promotion.at)}"
+    return f"{actor}, {words.clock_time(promotion.at)}"
+
+
+def _notice(
+    incident: Incident, context: Context, at: datetime, name: str, tone: Tone, headline: str, step: str
+) -> Notice:
+    return Notice(
+        key=f"{incident.id}:{name}",
+        thread=incident.id,
+        tone=tone,
+        headline=headline,
+        step=step,
+        at=at,
+        facts=(
+            Fact(label="Prompt", value=incident.prompt_slug),
+            Fact(label="Bad version", value=context.bad),
+            Fact(label="Good version", value=context.good),
+            Fact(label="Promoted by", value=who(context.watch.promotion)),
+            Fact(label="Rule", value=", ".join(str(r["rule"]) for r in incident.tripped)),
+            Fact(label="Rollback", value=_ROLLBACK[incident.state]),
+            Fact(label="Recovery", value=_RECOVERY[incident.recovery]),
+        ),
+        evidence=tuple(f"{r['rule']}: {r['sentence']}" for r in incident.tripped),
+        changes=context.changes,
+        links=_links(context.compare_url),
+    )
+
+
+_ROLLBACK = {
+    SagaState.OPEN: "deciding",
+    SagaState.INTENT: "under way",
+    SagaState.SENDING: "under way",
+    SagaState.PROMOTED: "sent, not read back yet",
+    SagaState.CONFIRMED: "confirmed by read-back",
+    SagaState.DONE: "done and audited",
+    SagaState.SUPERSEDED: "superseded by a human",
+    SagaState.HELD: "held by a guard",
+    SagaState.AWAIT_APPROVAL: "waiting for a human",
+    SagaState.NEEDS_HUMAN: "needs a human",
+}
+_RECOVERY = {
+    Recovery.PENDING: "not yet",
+    Recovery.VERIFYING: "being verified",
+    Recovery.RECOVERED: "recovered",
+    Recovery.NOT_RECOVERED: "not recovered: look upstream",
+    Recovery.UNVERIFIED: "not verified: too few calls",
+    Recovery.VOID: "nothing to verify",
+}
+
+
+def _arithmetic(incident: Incident) -> str:
+    """The leading rule's line, with how many calls and how much time it took."""
+    first = Reading.from_json(incident.tripped[0])
+    after = first.tripped_after if first.tripped_after is not None else first.calls
+    return f"{_sentence(first.sentence)} Verdict after {words.count(after, 'call')} of the candidate."
+
+
+def _what_to_do(event: Event, bad: str, good: str) -> str:
+    if event is Event.HUMAN_OVERRIDDEN:
+        return f"Production is on {good} now; promote the human's version again if that was intended."
+    return f"Look at the pointer on the platform, and promote {good} by hand if production is still on {bad}."
+
+
+def _watch_facts(watch: Watch) -> tuple[Fact, ...]:
+    return (
+        Fact(label="Prompt", value=watch.prompt_slug),
+        Fact(label="Version", value=watch.candidate_label),
+        Fact(label="Compared with", value=watch.control_label or "nothing"),
+        Fact(label="Promoted by", value=who(watch.promotion)),
+        Fact(label="Calls judged", value=f"{watch.candidate.calls:,}"),
+    )
+
+
+def _links(compare_url: str) -> tuple[Link, ...]:
+    return (Link(text="Compare the versions", url=compare_url),) if compare_url else ()
+
+
+def _sentence(text: str) -> str:
+    if not text:
+        return ""
+    text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

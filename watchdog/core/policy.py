@@ -1,0 +1,75 @@
+"""From a verdict to what is done about it. Missing data, a failed query and an inconclusive test never revert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchdog.core.judgement import Reading, milder
+from watchdog.core.rules import Action
+from watchdog.core.watch import Verdict
+
+if TYPE_CHECKING:
+    from watchdog.core.judgement import Judgement
+    from watchdog.core.watch import Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Look again after the next window."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """Tell people once; the watch goes on."""
+
+    readings: tuple[Reading, ...]
+    why_not_more: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggest:
+    """Open an incident that waits for a human."""
+
+    readings: tuple[Reading, ...]
+    target_version_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revert:
+    """Open an incident that puts the target back, if the guards agree."""
+
+    readings: tuple[Reading, ...]
+    target_version_id: str
+
+
+Decision = Wait | Alert | Suggest | Revert
+
+
+def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
+    """
+    Args:
+        allowed: the most that the configuration allows at all.
+    """
+    if judgement.verdict is not Verdict.REGRESSED:
+        return Wait()
+    tripped = judgement.tripped
+    wanted = tripped[0].action
+    most = milder(watch.most, allowed)
+    action = milder(wanted, most)
+    if watch.control_version_id is None or action is Action.ALERT:
+        return Alert(readings=tripped, why_not_more=_why_not_more(watch, wanted, allowed))
+    acting = tuple(r for r in tripped if milder(r.action, most) is action)
+    if action is Action.SUGGEST:
+        return Suggest(readings=acting, target_version_id=watch.control_version_id)
+    return Revert(readings=acting, target_version_id=watch.control_version_id)
+
+
+def _why_not_more(watch: Watch, wanted: Action, allowed: Action) -> str:
+    if watch.why_not_more:
+        return watch.why_not_more
+    if wanted is Action.ALERT:
+        return "the rule only alerts"
+    if allowed is Action.ALERT:
+        return 'the configuration says act = "alert"'
+    return ""

@@ -1,0 +1,161 @@
+"""
+What a promotion means: whose it is, whether it is watched, what it is compared with and where a revert would go.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from watchdog.core.model import ActorType, Promotion, Prompt
+from watchdog.core.rules import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+_IDS = uuid.UUID("5b0f7f3e-6f0a-4a39-9a59-5f1d6a4c1b7e")
+OWN_MARK = "watchdog:"
+
+
+class Standing(Enum):
+    """What became of a promotion, and so what its version is worth as the target of a revert."""
+
+    ADOPTED = "adopted"  # it stood on production when the watchdog first looked
+    ON_WATCH = "on_watch"
+    PASSED = "passed"  # its watch ended without a regression
+    RESTORED = "restored"  # the watchdog put it back
+    REVERTED = "reverted"  # the watchdog took it off production
+    SUPERSEDED = "superseded"  # somebody replaced it before its watch had ended
+    UNWATCHED = "unwatched"  # nobody asked to guard this prompt, or nothing about it could be judged
+
+
+GOOD = frozenset({Standing.ADOPTED, Standing.PASSED, Standing.RESTORED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalEntry:
+    """One promotion of a prompt with its standing; a prompt's journal is these in order of time."""
+
+    promotion: Promotion
+    standing: Standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchPlan:
+    """
+    How a promotion is to be watched.
+
+    Attributes:
+        control_version_id: the last known-good version: baseline and revert target alike; None where there is none.
+        control_until: the control's calls count up to this instant, when it left production.
+        most: the most that may be done about this promotion.
+        why: reason for `most` being less than REVERT, or for there being no control; empty otherwise.
+    """
+
+    control_version_id: str | None
+    control_until: datetime
+    most: Action
+    why: str
+
+
+def deterministic_id(*parts: str) -> str:
+    """The same parts always give the same id, so that doing a thing twice cannot make two of it."""
+    return str(uuid.uuid5(_IDS, "\x1f".join(parts)))
+
+
+def watch_id(promotion: Promotion) -> str:
+    return deterministic_id("watch", promotion.prompt_id, promotion.id)
+
+
+def incident_id(promotion: Promotion) -> str:
+    """One promotion can have one incident, ever: detecting twice cannot revert twice."""
+    return deterministic_id("incident", promotion.prompt_id, promotion.id)
+
+
+def note_for(incident: str) -> str:
+    """Handed over with our promotions; that is how our own work is recognised in the platform's history."""
+    return f"{OWN_MARK}{incident}"
+
+
+def is_ours(promotion: Promotion) -> bool:
+    return promotion.note.startswith(OWN_MARK)
+
+
+def seen_move(
+    prompt: Prompt, *, last_version_id: str | None, last_seen_at: datetime, now: datetime
+) -> Promotion | None:
+    """
+    The promotion that must have happened between two looks at the pointer; None when it did not move.
+
+    Used where the audit log may not be read: the time is known to an interval, the actor not at all.
+    """
+    if prompt.production_version_id is None or prompt.production_version_id == last_version_id:
+        return None
+    move = (prompt.id, last_version_id or "", prompt.production_version_id, last_seen_at.isoformat())
+    return Promotion(
+        id=deterministic_id("seen", *move),
+        prompt_id=prompt.id,
+        from_version_id=last_version_id,
+        to_version_id=prompt.production_version_id,
+        at=now,
+        not_before=last_seen_at,
+        actor_type=ActorType.UNKNOWN,
+        actor_id="",
+        revert=False,
+    )
+
+
+def known_good(earlier: Sequence[JournalEntry], candidate_version_id: str) -> tuple[str, datetime] | None:
+    """
+    The version that production should fall back to, and when it left production; None when no earlier one is known to
+    be good. A version that the watchdog took off production does not count until a later watch of it passed.
+
+    Args:
+        earlier: the prompt's journal before the candidate's promotion, in order of time.
+    """
+    latest_standing = {entry.promotion.to_version_id: entry.standing for entry in earlier}
+    for i in range(len(earlier) - 1, -1, -1):
+        version = earlier[i].promotion.to_version_id
+        if version == candidate_version_id or earlier[i].standing not in GOOD:
+            continue
+        if latest_standing[version] is Standing.REVERTED:
+            continue
+        # A version may be promoted on top of itself; it left production with the first move to another one.
+        for later in earlier[i + 1 :]:
+            if later.promotion.to_version_id != version:
+                return version, later.promotion.at
+        return version, datetime_max(earlier[i].promotion)
+    return None
+
+
+def datetime_max(promotion: Promotion) -> datetime:
+    """An instant that no promotion after this one can precede; stands for 'has not left production yet'."""
+    return promotion.at.replace(year=9999)
+
+
+def plan_watch(promotion: Promotion, earlier: Sequence[JournalEntry]) -> WatchPlan:
+    """
+    Decide how a promotion by somebody else is watched.
+
+    Args:
+        earlier: the prompt's journal before this promotion, in order of time.
+    """
+    good = known_good(earlier, promotion.to_version_id)
+    control = good[0] if good else None
+    until = min(good[1], promotion.at) if good else promotion.at
+    reverted_before = any(
+        e.standing is Standing.REVERTED and e.promotion.to_version_id == promotion.to_version_id for e in earlier
+    )
+    if reverted_before:
+        why = "a human promoted again what the watchdog had reverted, and the human decides"
+        return WatchPlan(control_version_id=control, control_until=until, most=Action.ALERT, why=why)
+    if promotion.revert:
+        why = "a human went back to an earlier version, and that is never undone automatically"
+        return WatchPlan(control_version_id=control, control_until=until, most=Action.ALERT, why=why)
+    if control is None:
+        why = "no earlier version is known to be good: there is nothing to compare with and nothing to go back to"
+        return WatchPlan(control_version_id=None, control_until=until, most=Action.ALERT, why=why)
+    return WatchPlan(control_version_id=control, control_until=until, most=Action.REVERT, why="")

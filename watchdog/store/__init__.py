@@ -1,0 +1,1 @@
+"""Everything that must survive a crash: SQLAlchemy Core on SQLite or PostgreSQL."""

@@ -1,0 +1,194 @@
+"""Incidents: a state changes by compare-and-set on (id, state, token), and every change is an event."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select, update
+
+from watchdog.core.incident import Incident, Recovery
+from watchdog.core.rollback import MOVING, Event, Saga, SagaState, after
+from watchdog.core.windows import Summary
+from watchdog.store.events import record_event
+from watchdog.store.tables import incidents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+_MS = timedelta(milliseconds=1)
+# States in which our promote has left, or may have.
+_ACTED = (SagaState.SENDING, SagaState.PROMOTED, SagaState.CONFIRMED, SagaState.DONE)
+
+
+def open_incident(connection: Connection, incident: Incident) -> bool:
+    """Record it; False when this promotion has an incident already: there is one for a promotion, ever."""
+    if connection.execute(select(incidents.c.id).where(incidents.c.id == incident.id)).first() is not None:
+        return False
+    saga = incident.saga
+    connection.execute(
+        insert(incidents).values(
+            id=incident.id,
+            watch_id=incident.watch_id,
+            prompt_id=saga.prompt_id,
+            prompt_slug=incident.prompt_slug,
+            bad_version_id=saga.bad_version_id,
+            target_version_id=saga.target_version_id,
+            bad_promotion_id=saga.bad_promotion_id,
+            bad_promoted_at=saga.bad_promoted_at,
+            state=saga.state.value,
+            token=incident.token,
+            attempt=saga.attempt,
+            sent_at=saga.sent_at,
+            promoted_at=saga.promoted_at,
+            settle_ms=saga.settle // _MS,
+            next_at=incident.next_at,
+            tripped=[dict(reading) for reading in incident.tripped],
+            audit_id=incident.audit_id,
+            recovery=incident.recovery.value,
+            recovery_reason=incident.recovery_reason,
+            recovery_until=incident.recovery_until,
+            restored=incident.restored.to_json(),
+            opened_at=incident.opened_at,
+            closed_at=incident.closed_at,
+            config_digest=incident.config_digest,
+        )
+    )
+    record_event(connection, incident.id, incident.opened_at, "opened", "", saga.state.value, "")
+    return True
+
+
+def record(
+    connection: Connection, incident: Incident, event: Event, *, at: datetime, why: str, audit_id: str = ""
+) -> bool:
+    """
+    Take one event: the new state, its time and the event row, together.
+
+    Returns: False when another was first; nothing was changed then.
+    Raises: IllegalTransition: the event does not follow from the state.
+    """
+    state = after(incident.state, event)
+    values: dict[str, Any] = {"state": state.value, "token": incident.token + 1, "next_at": at}
+    if event is Event.SENT:
+        values |= {"attempt": incident.saga.attempt + 1, "sent_at": at}
+    if state is SagaState.PROMOTED:
+        values["promoted_at"] = at
+    if audit_id:
+        values["audit_id"] = audit_id
+    if state in (SagaState.SUPERSEDED, SagaState.NEEDS_HUMAN):
+        values |= {"recovery": Recovery.VOID.value, "recovery_reason": why, "closed_at": at}
+    if not _compare_and_set(connection, incident, values):
+        return False
+    record_event(connection, incident.id, at, event.value, incident.state.value, state.value, why)
+    return True
+
+
+def record_recovery(
+    connection: Connection,
+    incident: Incident,
+    to: Recovery,
+    *,
+    at: datetime,
+    why: str,
+    until: datetime | None = None,
+    restored: Summary | None = None,
+) -> bool:
+    """Move the recovery on; compare-and-set like `record`."""
+    values: dict[str, Any] = {"recovery": to.value, "recovery_reason": why, "token": incident.token + 1}
+    if until is not None:
+        values["recovery_until"] = until
+    if restored is not None:
+        values["restored"] = restored.to_json()
+    if to is not Recovery.VERIFYING:
+        values["closed_at"] = at
+    if not _compare_and_set(connection, incident, values):
+        return False
+    record_event(connection, incident.id, at, to.value, incident.recovery.value, to.value, why)
+    return True
+
+
+def postpone(connection: Connection, incident: Incident, until: datetime) -> bool:
+    """Nothing is to be done before `until`."""
+    return _compare_and_set(connection, incident, {"next_at": until, "token": incident.token + 1})
+
+
+def due(connection: Connection, now: datetime) -> tuple[Incident, ...]:
+    """Incidents whose rollback has a next step now."""
+    states = [state.value for state in MOVING]
+    return _read(connection, select(incidents).where(incidents.c.state.in_(states), incidents.c.next_at <= now))
+
+
+def in_state(connection: Connection, states: Iterable[SagaState]) -> tuple[Incident, ...]:
+    return _read(connection, select(incidents).where(incidents.c.state.in_([state.value for state in states])))
+
+
+def in_recovery(connection: Connection, recovery: Recovery) -> tuple[Incident, ...]:
+    return _read(connection, select(incidents).where(incidents.c.recovery == recovery.value))
+
+
+def all_incidents(connection: Connection, *, limit: int = 100) -> tuple[Incident, ...]:
+    """Newest first."""
+    return _read(connection, select(incidents).order_by(incidents.c.opened_at.desc()).limit(limit))
+
+
+def find_incident(connection: Connection, incident_id: str) -> Incident | None:
+    found = _read(connection, select(incidents).where(incidents.c.id == incident_id))
+    return found[0] if found else None
+
+
+def reverts_since(connection: Connection, since: datetime, *, prompt_id: str | None = None) -> int:
+    """Automatic reverts begun at or after `since`; the guards count them in the transaction that writes an intent."""
+    states = [state.value for state in (SagaState.INTENT, *_ACTED)]
+    query = select(func.count()).where(incidents.c.opened_at >= since, incidents.c.state.in_(states))
+    if prompt_id is not None:
+        query = query.where(incidents.c.prompt_id == prompt_id)
+    return connection.execute(query).scalar_one()
+
+
+def _compare_and_set(connection: Connection, incident: Incident, values: dict[str, Any]) -> bool:
+    where = (
+        (incidents.c.id == incident.id)
+        & (incidents.c.state == incident.state.value)
+        & (incidents.c.recovery == incident.recovery.value)
+        & (incidents.c.token == incident.token)
+    )
+    return connection.execute(update(incidents).where(where).values(**values)).rowcount == 1
+
+
+def _read(connection: Connection, query: Any) -> tuple[Incident, ...]:
+    return tuple(_incident_of(row) for row in connection.execute(query.order_by(incidents.c.opened_at)))
+
+
+def _incident_of(row: Row[Any]) -> Incident:
+    saga = Saga(
+        id=row.id,
+        state=SagaState(row.state),
+        prompt_id=row.prompt_id,
+        bad_version_id=row.bad_version_id,
+        bad_promotion_id=row.bad_promotion_id,
+        bad_promoted_at=row.bad_promoted_at,
+        target_version_id=row.target_version_id,
+        attempt=row.attempt,
+        sent_at=row.sent_at,
+        settle=row.settle_ms * _MS,
+        promoted_at=row.promoted_at,
+    )
+    return Incident(
+        saga=saga,
+        watch_id=row.watch_id,
+        prompt_slug=row.prompt_slug,
+        token=row.token,
+        next_at=row.next_at,
+        tripped=tuple(row.tripped),
+        audit_id=row.audit_id,
+        recovery=Recovery(row.recovery),
+        recovery_reason=row.recovery_reason,
+        recovery_until=row.recovery_until,
+        restored=Summary.from_json(row.restored),
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        config_digest=row.config_digest,
+    )

@@ -1,0 +1,174 @@
+"""Calls on their way into windows. The cursor, the windows and the ids that were counted commit together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+
+from watchdog.core.windows import Summary
+from watchdog.store.tables import intakes, seen, windows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """
+    Whose calls are read, from where, and how far.
+
+    Attributes:
+        owner: id of the watch or incident that the calls are for.
+        version_id: only calls that carry this version count.
+        started_from: only calls that started at or after this count.
+        cursor_at: calls recorded before this have been read.
+        sealed_until: windows that end at or before this never change again.
+        open: whether it is still being read.
+        other_versions: calls of other versions that came along, such as those of clients that still cache the old one.
+        rejected: rows that could not be used, by reason.
+        feedback_at: feedback created before this has been read.
+        last_record_at: when the newest of its calls was recorded; None before the first.
+    """
+
+    owner: str
+    prompt_id: str
+    version_id: str
+    started_from: datetime
+    cursor_at: datetime
+    sealed_until: datetime
+    open: bool
+    other_versions: int
+    rejected: Mapping[str, int]
+    feedback_at: datetime
+    last_record_at: datetime | None
+
+
+def open_intake(connection: Connection, intake: Intake) -> None:
+    """Begin to read; a second call with the same owner changes nothing."""
+    if connection.execute(select(intakes.c.owner).where(intakes.c.owner == intake.owner)).first() is None:
+        connection.execute(insert(intakes).values(**_values(intake)))
+
+
+def open_intakes(connection: Connection) -> tuple[Intake, ...]:
+    return tuple(_intake_of(row) for row in connection.execute(select(intakes).where(intakes.c.open)))
+
+
+def find_intake(connection: Connection, owner: str) -> Intake | None:
+    row = connection.execute(select(intakes).where(intakes.c.owner == owner)).first()
+    return None if row is None else _intake_of(row)
+
+
+def close_intake(connection: Connection, owner: str) -> None:
+    """Stop reading. What was counted stays; the ids are no longer needed."""
+    connection.execute(update(intakes).where(intakes.c.owner == owner).values(open=False))
+    connection.execute(delete(seen).where(seen.c.owner == owner))
+
+
+def unseen(connection: Connection, owner: str, ids: Iterable[str]) -> set[str]:
+    """Those of the ids that were not counted yet."""
+    wanted = set(ids)
+    for chunk in _chunks(sorted(wanted), 500):
+        query = select(seen.c.call_id).where(seen.c.owner == owner, seen.c.call_id.in_(chunk))
+        wanted.difference_update(connection.execute(query).scalars())
+    return wanted
+
+
+def mark_seen(connection: Connection, owner: str, recorded: Mapping[str, datetime], *, forget_before: datetime) -> None:
+    """
+    Args:
+        recorded: id -> when it was recorded.
+        forget_before: no later poll asks for anything older than this.
+    """
+    if recorded:
+        rows = [{"owner": owner, "call_id": i, "recorded_at": at} for i, at in recorded.items()]
+        connection.execute(insert(seen), rows)
+    connection.execute(delete(seen).where(seen.c.owner == owner, seen.c.recorded_at < forget_before))
+
+
+def add_to_windows(connection: Connection, owner: str, parts: Mapping[datetime, Summary]) -> None:
+    """
+    Merge summaries into their windows.
+
+    Args:
+        parts: window start -> what is to be added; the caller has made sure that no sealed window is among them.
+    """
+    for start, part in parts.items():
+        where = (windows.c.owner == owner) & (windows.c.start_at == start)
+        standing = connection.execute(select(windows.c.summary).where(where)).scalar()
+        if standing is None:
+            connection.execute(insert(windows).values(owner=owner, start_at=start, summary=part.to_json()))
+        else:
+            merged = Summary.from_json(standing).merge(part)
+            connection.execute(update(windows).where(where).values(summary=merged.to_json()))
+
+
+def windows_between(
+    connection: Connection, owner: str, *, since: datetime, until: datetime
+) -> tuple[tuple[datetime, Summary], ...]:
+    """Windows that start in [since, until), oldest first; those without any call are absent."""
+    rows = connection.execute(
+        select(windows.c.start_at, windows.c.summary)
+        .where(windows.c.owner == owner, windows.c.start_at >= since, windows.c.start_at < until)
+        .order_by(windows.c.start_at)
+    )
+    return tuple((row.start_at, Summary.from_json(row.summary)) for row in rows)
+
+
+def advance(connection: Connection, before: Intake, after: Intake) -> bool:
+    """Compare-and-set on (owner, cursor); False when another process was first."""
+    return (
+        connection.execute(
+            update(intakes)
+            .where(intakes.c.owner == before.owner, intakes.c.cursor_at == before.cursor_at, intakes.c.open)
+            .values(**_values(after))
+        ).rowcount
+        == 1
+    )
+
+
+def seal(connection: Connection, owner: str, until: datetime) -> None:
+    """Windows that end at or before `until` never change again; the mark never moves back."""
+    connection.execute(
+        update(intakes).where(intakes.c.owner == owner, intakes.c.sealed_until < until).values(sealed_until=until)
+    )
+
+
+def _values(intake: Intake) -> dict[str, Any]:
+    return {
+        "owner": intake.owner,
+        "prompt_id": intake.prompt_id,
+        "version_id": intake.version_id,
+        "started_from": intake.started_from,
+        "cursor_at": intake.cursor_at,
+        "sealed_until": intake.sealed_until,
+        "open": intake.open,
+        "other_versions": intake.other_versions,
+        "rejected": dict(intake.rejected),
+        "feedback_at": intake.feedback_at,
+        "last_record_at": intake.last_record_at,
+    }
+
+
+def _intake_of(row: Row[Any]) -> Intake:
+    return Intake(
+        owner=row.owner,
+        prompt_id=row.prompt_id,
+        version_id=row.version_id,
+        started_from=row.started_from,
+        cursor_at=row.cursor_at,
+        sealed_until=row.sealed_until,
+        open=row.open,
+        other_versions=row.other_versions,
+        rejected=row.rejected,
+        feedback_at=row.feedback_at,
+        last_record_at=row.last_record_at,
+    )
+
+
+def _chunks(items: list[str], size: int) -> Iterable[list[str]]:
+    return (items[i : i + size] for i in range(0, len(items), size))

@@ -1,0 +1,110 @@
+"""The journal of production: where the polls stand, the pointers, every promotion and its standing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from watchdog.core.model import ActorType, Promotion, Prompt
+from watchdog.core.promotion import JournalEntry, Standing
+from watchdog.store.tables import cursors, pointers, promotions
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointerSeen:
+    """The last look at one prompt's production pointer."""
+
+    prompt_id: str
+    slug: str
+    version_id: str | None
+    seen_at: datetime
+
+
+def cursor(connection: Connection, name: str) -> datetime | None:
+    """Where the named poll goes on; None before its first run."""
+    return connection.execute(select(cursors.c.at).where(cursors.c.name == name)).scalar()
+
+
+def set_cursor(connection: Connection, name: str, at: datetime) -> None:
+    if connection.execute(update(cursors).where(cursors.c.name == name).values(at=at)).rowcount == 0:
+        connection.execute(insert(cursors).values(name=name, at=at))
+
+
+def pointers_seen(connection: Connection) -> dict[str, PointerSeen]:
+    """By prompt id."""
+    return {
+        row.prompt_id: PointerSeen(
+            prompt_id=row.prompt_id, slug=row.slug, version_id=row.version_id, seen_at=row.seen_at
+        )
+        for row in connection.execute(select(pointers))
+    }
+
+
+def see_pointer(connection: Connection, prompt: Prompt, at: datetime) -> None:
+    """Remember where the pointer stood."""
+    values = {"slug": prompt.slug, "version_id": prompt.production_version_id, "seen_at": at}
+    where = pointers.c.prompt_id == prompt.id
+    if connection.execute(update(pointers).where(where).values(**values)).rowcount == 0:
+        connection.execute(insert(pointers).values(prompt_id=prompt.id, **values))
+
+
+def record_promotion(connection: Connection, promotion: Promotion, standing: Standing) -> bool:
+    """Add to the journal; False when it is there already."""
+    known = connection.execute(select(promotions.c.seq).where(promotions.c.id == promotion.id)).first()
+    if known is not None:
+        return False
+    connection.execute(
+        insert(promotions).values(
+            id=promotion.id,
+            prompt_id=promotion.prompt_id,
+            from_version_id=promotion.from_version_id,
+            to_version_id=promotion.to_version_id,
+            at=promotion.at,
+            not_before=promotion.not_before,
+            actor_type=promotion.actor_type.value,
+            actor_id=promotion.actor_id,
+            revert=promotion.revert,
+            note=promotion.note,
+            standing=standing.value,
+        )
+    )
+    return True
+
+
+def set_standing(connection: Connection, promotion_id: str, standing: Standing) -> None:
+    connection.execute(update(promotions).where(promotions.c.id == promotion_id).values(standing=standing.value))
+
+
+def journal(connection: Connection, prompt_id: str) -> tuple[JournalEntry, ...]:
+    """Every promotion of the prompt, in order of time."""
+    rows = connection.execute(
+        select(promotions).where(promotions.c.prompt_id == prompt_id).order_by(promotions.c.at, promotions.c.seq)
+    )
+    return tuple(JournalEntry(promotion=promotion_of(row), standing=Standing(row.standing)) for row in rows)
+
+
+def find_promotion(connection: Connection, promotion_id: str) -> Promotion | None:
+    row = connection.execute(select(promotions).where(promotions.c.id == promotion_id)).first()
+    return None if row is None else promotion_of(row)
+
+
+def promotion_of(row: Row[Any]) -> Promotion:
+    return Promotion(
+        id=row.id,
+        prompt_id=row.prompt_id,
+        from_version_id=row.from_version_id,
+        to_version_id=row.to_version_id,
+        at=row.at,
+        not_before=row.not_before,
+        actor_type=ActorType(row.actor_type),
+        actor_id=row.actor_id,
+        revert=row.revert,
+        note=row.note,
+    )

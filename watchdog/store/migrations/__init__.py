@@ -1,0 +1,1 @@
+"""alembic's revisions of the schema, oldest first."""

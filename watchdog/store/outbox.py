@@ -1,0 +1,143 @@
+"""
+Notices on their way out. A row is inserted in the transaction that makes the notice true, and sent afterwards.
+
+NEW -> SENDING -> SENT, or DEAD when no attempt can succeed. A row found in SENDING was left by a crash or by an unknown
+outcome: it may have arrived, so the sender looks before it posts again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from watchdog.core.notice import Notice
+from watchdog.store.tables import outbox, threads
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+
+class Delivery(Enum):
+    NEW = "new"
+    SENDING = "sending"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+_WAITING = (Delivery.NEW.value, Delivery.SENDING.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """One notice and where its delivery stands."""
+
+    key: str
+    notice: Notice
+    state: Delivery
+    attempts: int
+    next_at: datetime
+    error: str
+    created_at: datetime
+    sent_at: datetime | None
+
+
+def put(connection: Connection, notice: Notice) -> bool:
+    """Put a notice in the outbox; False when one with the same key is there: it is never announced twice."""
+    if connection.execute(select(outbox.c.seq).where(outbox.c.key == notice.key)).first() is not None:
+        return False
+    connection.execute(
+        insert(outbox).values(
+            key=notice.key,
+            thread=notice.thread,
+            notice=notice.to_json(),
+            state=Delivery.NEW.value,
+            attempts=0,
+            next_at=notice.at,
+            error="",
+            created_at=notice.at,
+        )
+    )
+    return True
+
+
+def next_parcel(connection: Connection, now: datetime) -> Parcel | None:
+    """
+    The next notice to deliver: in order within a thread, and a thread whose head must wait does not hold up others.
+    """
+    rows = connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq))
+    heads: set[str] = set()
+    for row in rows:
+        if row.thread in heads:
+            continue
+        heads.add(row.thread)
+        if row.next_at <= now:
+            return _parcel_of(row)
+    return None
+
+
+def mark_sending(connection: Connection, parcel: Parcel) -> bool:
+    """Committed before the message leaves; False when another sender was first."""
+    where = (
+        (outbox.c.key == parcel.key) & (outbox.c.state == parcel.state.value) & (outbox.c.attempts == parcel.attempts)
+    )
+    values = {"state": Delivery.SENDING.value, "attempts": parcel.attempts + 1}
+    return connection.execute(update(outbox).where(where).values(**values)).rowcount == 1
+
+
+def mark_sent(connection: Connection, parcel: Parcel, at: datetime) -> None:
+    values = {"state": Delivery.SENT.value, "sent_at": at, "error": ""}
+    connection.execute(update(outbox).where(outbox.c.key == parcel.key).values(**values))
+
+
+def mark_failed(connection: Connection, parcel: Parcel, *, error: str, next_at: datetime, state: Delivery) -> None:
+    """
+    Args:
+        state: SENDING when the message may have arrived, NEW when it cannot have, DEAD when trying again is useless.
+    """
+    values = {"state": state.value, "error": error, "next_at": next_at}
+    connection.execute(update(outbox).where(outbox.c.key == parcel.key).values(**values))
+
+
+def parcels(connection: Connection, *, thread: str | None = None) -> tuple[Parcel, ...]:
+    """In the order in which they were put in."""
+    query = select(outbox).order_by(outbox.c.seq)
+    if thread is not None:
+        query = query.where(outbox.c.thread == thread)
+    return tuple(_parcel_of(row) for row in connection.execute(query))
+
+
+def waiting(connection: Connection) -> tuple[Parcel, ...]:
+    """What was not delivered yet, oldest first."""
+    rows = connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq))
+    return tuple(_parcel_of(row) for row in rows)
+
+
+def root_of(connection: Connection, thread: str) -> tuple[str, str] | None:
+    """Channel and id of the thread's root message; None before it was posted."""
+    row = connection.execute(select(threads).where(threads.c.thread == thread)).first()
+    return None if row is None else (row.channel, row.ts)
+
+
+def set_root(connection: Connection, thread: str, channel: str, ts: str) -> None:
+    if root_of(connection, thread) is None:
+        connection.execute(insert(threads).values(thread=thread, channel=channel, ts=ts))
+    else:
+        connection.execute(update(threads).where(threads.c.thread == thread).values(channel=channel, ts=ts))
+
+
+def _parcel_of(row: Row[Any]) -> Parcel:
+    return Parcel(
+        key=row.key,
+        notice=Notice.from_json(row.notice),
+        state=Delivery(row.state),
+        attempts=row.attempts,
+        next_at=row.next_at,
+        error=row.error,
+        created_at=row.created_at,
+        sent_at=row.sent_at,
+    )

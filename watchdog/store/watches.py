@@ -1,0 +1,241 @@
+"""Watches, their frozen baselines and their evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
+
+from watchdog.core.rules import Action
+from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
+from watchdog.core.windows import Summary
+from watchdog.store.events import record_event
+from watchdog.store.journal import find_promotion
+from watchdog.store.tables import baselines, evidence, watches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection, Row
+
+_MS = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The control's calls as they were frozen; never updated."""
+
+    watch_id: str
+    version_id: str
+    from_at: datetime
+    until_at: datetime
+    summary: Summary
+    frozen_at: datetime
+
+
+def open_watch(connection: Connection, watch: Watch) -> bool:
+    """Begin a watch; False when this promotion has one already."""
+    if connection.execute(select(watches.c.id).where(watches.c.id == watch.id)).first() is not None:
+        return False
+    connection.execute(
+        insert(watches).values(
+            id=watch.id,
+            prompt_id=watch.prompt_id,
+            prompt_slug=watch.prompt_slug,
+            promotion_id=watch.promotion.id,
+            control_version_id=watch.control_version_id,
+            control_until=watch.control_until,
+            most=watch.most.value,
+            why_not_more=watch.why_not_more,
+            state=watch.state.value,
+            opened_at=watch.opened_at,
+            first_call_at=watch.first_call_at,
+            lag_ms=watch.lag // _MS,
+            judged_until=watch.judged_until,
+            verdict=watch.verdict.value,
+            reason=watch.reason,
+            candidate=watch.candidate.to_json(),
+            readings=[],
+            rules_digest=watch.rules_digest,
+            trouble=watch.trouble,
+            trouble_since=watch.trouble_since,
+            candidate_label=watch.candidate_label,
+            control_label=watch.control_label,
+            ended_at=watch.ended_at,
+        )
+    )
+    what = f"{watch.promotion.from_version_id} -> {watch.promotion.to_version_id}"
+    record_event(connection, watch.id, watch.opened_at, "opened", "", watch.state.value, what)
+    return True
+
+
+def open_watches(connection: Connection) -> tuple[Watch, ...]:
+    states = [state.value for state in OPEN_STATES]
+    return _read(connection, select(watches).where(watches.c.state.in_(states)).order_by(watches.c.opened_at))
+
+
+def all_watches(connection: Connection, *, limit: int = 100) -> tuple[Watch, ...]:
+    """Newest first."""
+    return _read(connection, select(watches).order_by(watches.c.opened_at.desc()).limit(limit))
+
+
+def watches_of(connection: Connection, prompt_id: str, states: Iterable[WatchState]) -> tuple[Watch, ...]:
+    wanted = [state.value for state in states]
+    query = select(watches).where(watches.c.prompt_id == prompt_id, watches.c.state.in_(wanted))
+    return _read(connection, query.order_by(watches.c.opened_at))
+
+
+def find_watch(connection: Connection, watch_id: str) -> Watch | None:
+    found = _read(connection, select(watches).where(watches.c.id == watch_id))
+    return found[0] if found else None
+
+
+def change_state(
+    connection: Connection, watch: Watch, to: WatchState, *, event: str, at: datetime, detail: str = ""
+) -> bool:
+    """Compare-and-set on (id, state); False when another was first, and then nothing was changed."""
+    ended = None if to in OPEN_STATES else at
+    changed = connection.execute(
+        update(watches)
+        .where(watches.c.id == watch.id, watches.c.state == watch.state.value)
+        .values(state=to.value, ended_at=ended)
+    ).rowcount
+    if changed != 1:
+        return False
+    record_event(connection, watch.id, at, event, watch.state.value, to.value, detail)
+    return True
+
+
+def save_judgement(
+    connection: Connection,
+    watch: Watch,
+    *,
+    judged_until: datetime,
+    first_call_at: datetime | None,
+    verdict: Verdict,
+    reason: str,
+    candidate: Summary,
+    readings: Sequence[Mapping[str, Any]],
+    states: Mapping[str, bytes],
+) -> bool:
+    """
+    Everything that one look adds, together: compare-and-set on (id, state, judged_until).
+
+    Args:
+        states: the evidence by rule name.
+    """
+    before = (
+        watches.c.judged_until.is_(None) if watch.judged_until is None else watches.c.judged_until == watch.judged_until
+    )
+    changed = connection.execute(
+        update(watches)
+        .where(watches.c.id == watch.id, watches.c.state == watch.state.value, before)
+        .values(
+            judged_until=judged_until,
+            first_call_at=first_call_at,
+            verdict=verdict.value,
+            reason=reason,
+            candidate=candidate.to_json(),
+            readings=list(readings),
+        )
+    ).rowcount
+    if changed != 1:
+        return False
+    connection.execute(delete(evidence).where(evidence.c.watch_id == watch.id))
+    if states:
+        rows = [{"watch_id": watch.id, "rule": rule, "state": state} for rule, state in states.items()]
+        connection.execute(insert(evidence), rows)
+    return True
+
+
+def set_trouble(connection: Connection, watch_id: str, trouble: str, since: datetime | None) -> None:
+    """Say why the watch holds; the empty string when nothing is wrong."""
+    values = {"trouble": trouble, "trouble_since": since}
+    connection.execute(update(watches).where(watches.c.id == watch_id).values(**values))
+
+
+def set_labels(connection: Connection, watch_id: str, *, candidate: str, control: str) -> None:
+    values = {"candidate_label": candidate, "control_label": control}
+    connection.execute(update(watches).where(watches.c.id == watch_id).values(**values))
+
+
+def set_lag(connection: Connection, watch_id: str, lag: timedelta) -> None:
+    connection.execute(update(watches).where(watches.c.id == watch_id).values(lag_ms=lag // _MS))
+
+
+def evidence_of(connection: Connection, watch_id: str) -> dict[str, bytes]:
+    """By rule name; empty before the first window was judged."""
+    rows = connection.execute(select(evidence.c.rule, evidence.c.state).where(evidence.c.watch_id == watch_id))
+    return {row.rule: row.state for row in rows}
+
+
+def readings_of(connection: Connection, watch_id: str) -> list[dict[str, Any]]:
+    """What each rule said at the last look, as it was saved."""
+    return connection.execute(select(watches.c.readings).where(watches.c.id == watch_id)).scalar() or []
+
+
+def freeze_baseline(connection: Connection, baseline: Baseline) -> bool:
+    """Insert, once; False when the watch has a baseline already, which then stays as it is."""
+    if find_baseline(connection, baseline.watch_id) is not None:
+        return False
+    connection.execute(
+        insert(baselines).values(
+            watch_id=baseline.watch_id,
+            version_id=baseline.version_id,
+            from_at=baseline.from_at,
+            until_at=baseline.until_at,
+            summary=baseline.summary.to_json(),
+            frozen_at=baseline.frozen_at,
+        )
+    )
+    return True
+
+
+def find_baseline(connection: Connection, watch_id: str) -> Baseline | None:
+    row = connection.execute(select(baselines).where(baselines.c.watch_id == watch_id)).first()
+    if row is None:
+        return None
+    return Baseline(
+        watch_id=row.watch_id,
+        version_id=row.version_id,
+        from_at=row.from_at,
+        until_at=row.until_at,
+        summary=Summary.from_json(row.summary),
+        frozen_at=row.frozen_at,
+    )
+
+
+def _read(connection: Connection, query: Any) -> tuple[Watch, ...]:
+    return tuple(_watch_of(connection, row) for row in connection.execute(query).all())
+
+
+def _watch_of(connection: Connection, row: Row[Any]) -> Watch:
+    promotion = find_promotion(connection, row.promotion_id)
+    if promotion is None:  # pragma: no cover - the foreign key forbids it
+        raise AssertionError(f"watch {row.id} has no promotion")
+    return Watch(
+        id=row.id,
+        prompt_id=row.prompt_id,
+        prompt_slug=row.prompt_slug,
+        promotion=promotion,
+        control_version_id=row.control_version_id,
+        control_until=row.control_until,
+        most=Action(row.most),
+        why_not_more=row.why_not_more,
+        state=WatchState(row.state),
+        opened_at=row.opened_at,
+        first_call_at=row.first_call_at,
+        lag=row.lag_ms * _MS,
+        judged_until=row.judged_until,
+        verdict=Verdict(row.verdict),
+        reason=row.reason,
+        candidate=Summary.from_json(row.candidate),
+        rules_digest=row.rules_digest,
+        trouble=row.trouble,
+        trouble_since=row.trouble_since,
+        candidate_label=row.candidate_label,
+        control_label=row.control_label,
+        ended_at=row.ended_at,
+    )
