@@ -34,6 +34,8 @@ class Incident:
         token: fencing token; every write names the one it read.
         next_at: nothing is to be done before.
         tripped: the readings of the rules that tripped, as they were saved with the verdict.
+        changes: what the diff changed, likeliest culprit first; empty when it could not be read.
+        compare_url: empty where the platform has no such page.
         audit_id: the platform's audit entry of our revert; empty until it was seen.
         recovery_until: deadline of the verification; None before the rollback is done.
         restored: the restored version's calls since the revert, merged.
@@ -45,6 +47,8 @@ class Incident:
     token: int
     next_at: datetime
     tripped: tuple[Mapping[str, Any], ...]
+    changes: tuple[str, ...]
+    compare_url: str
     audit_id: str
     recovery: Recovery
     recovery_reason: str

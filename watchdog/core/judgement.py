@@ -27,6 +27,7 @@ class Reading:
     What one rule says about one promotion.
 
     Attributes:
+        compares: whether the rule needs a baseline.
         calls: observations of the candidate that it has judged (feedback items for a feedback rule).
         nats: its evidence; exp(-nats) bounds the probability of seeing as much by chance, however often one looks.
         needed_nats: it trips at this much.
@@ -39,6 +40,7 @@ class Reading:
     action: Action
     severity: Severity
     state: ReadingState
+    compares: bool
     calls: int
     nats: float
     needed_nats: float
@@ -52,6 +54,7 @@ class Reading:
             "action": self.action.value,
             "severity": self.severity.value,
             "state": self.state.value,
+            "compares": self.compares,
             "calls": self.calls,
             "nats": self.nats,
             "needed_nats": self.needed_nats,
@@ -68,6 +71,7 @@ class Reading:
             action=Action(value["action"]),
             severity=Severity(value["severity"]),
             state=ReadingState(value["state"]),
+            compares=value["compares"],
             calls=value["calls"],
             nats=value["nats"],
             needed_nats=value["needed_nats"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchdog.core import words
@@ -19,75 +18,59 @@ if TYPE_CHECKING:
     from watchdog.core.watch import Watch
 
 
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """
-    What a message about an incident needs beside the incident.
-
-    Attributes:
-        bad, good: the versions as people name them.
-        changes: what the diff changed, likeliest culprit first; empty when it could not be read.
-        compare_url: empty where the platform has no such page.
-    """
-
-    watch: Watch
-    changes: tuple[str, ...]
-    compare_url: str
-
-    @property
-    def bad(self) -> str:
-        return self.watch.candidate_label
-
-    @property
-    def good(self) -> str:
-        return self.watch.control_label
-
-
-def tripped(incident: Incident, context: Context, at: datetime) -> Notice:
+def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
     """The first message of an incident: what was found, and what is being done about it."""
-    slug, bad, good = incident.prompt_slug, context.bad, context.good
+    slug, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
     arithmetic = _arithmetic(incident)
     match incident.state:
         case SagaState.HELD:
             headline = f"{slug}: {bad} made production worse; NOT reverted, a guard holds"
-            step = f"{arithmetic} Reverting to {good} was held: {incident.recovery_reason}. Promote {good} by hand if you agree."
+            held = f"Reverting to {good} was held: {incident.recovery_reason}."
+            step = f"{arithmetic} {held} Promote {good} by hand if you agree."
         case SagaState.AWAIT_APPROVAL:
             headline = f"{slug}: {bad} made production worse; reverting to {good} is suggested"
             step = f"{arithmetic} Promote {good} on the platform to go back; the watchdog does not do it by itself."
         case _:
             headline = f"{slug}: {bad} made production worse; reverting to {good}"
             step = f"{arithmetic} Reverting {bad} -> {good} now."
-    return _notice(incident, context, at, "tripped", Tone.ALARM, headline, step)
+    return _notice(incident, watch, at, "tripped", Tone.ALARM, headline, step)
 
 
-def progressed(incident: Incident, context: Context, event: Event, why: str, at: datetime) -> Notice | None:
+def progressed(incident: Incident, watch: Watch, event: Event, why: str, at: datetime) -> Notice | None:
     """The message for one step of the saga; None for steps that nobody needs to hear of."""
-    slug, bad, good = incident.prompt_slug, context.bad, context.good
+    slug, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
     match incident.state:
         case SagaState.CONFIRMED:
             took = words.duration(at - incident.opened_at)
             headline = f"{slug}: {bad} reverted to {good}"
             step = f"Production is back on {good}: {why}, {took} after the verdict. {bad} is kept for forensics."
-            return _notice(incident, context, at, "confirmed", Tone.WAITING, headline, step)
+            return _notice(incident, watch, at, "confirmed", Tone.WAITING, headline, step)
         case SagaState.DONE:
             headline = f"{slug}: {bad} reverted to {good}; verifying the recovery"
             step = f"Revert audited: {why}. Now verifying that latency, success and cost come back."
-            return _notice(incident, context, at, "done", Tone.WAITING, headline, step)
+            return _notice(incident, watch, at, "done", Tone.WAITING, headline, step)
         case SagaState.SUPERSEDED:
             headline = f"{slug}: a human acted on {bad} first; the watchdog stands back"
             step = f"{_sentence(why)} The human's decision stands and this incident is closed."
-            return _notice(incident, context, at, "superseded", Tone.QUIET, headline, step)
+            return _notice(incident, watch, at, "superseded", Tone.QUIET, headline, step)
         case SagaState.NEEDS_HUMAN:
             headline = f"{slug}: {bad} needs a human NOW"
             step = f"{_sentence(why)} {_what_to_do(event, bad, good)}"
-            return _notice(incident, context, at, "needs_human", Tone.ALARM, headline, step)
+            return _notice(incident, watch, at, "needs_human", Tone.ALARM, headline, step)
         case _:
             return None
 
 
-def recovery(incident: Incident, context: Context, at: datetime) -> Notice:
+def blind(incident: Incident, watch: Watch, why: str, at: datetime) -> Notice:
+    """The rollback waits because the platform cannot be read."""
+    headline = f"{incident.prompt_slug}: reverting {watch.candidate_label} waits for the platform"
+    step = f"{_sentence(why)} It goes on as soon as the platform answers; promote {watch.control_label} by hand if you can."
+    return _notice(incident, watch, at, "blind", Tone.ALARM, headline, step)
+
+
+def recovery(incident: Incident, watch: Watch, at: datetime) -> Notice:
     """How the verification ended."""
-    slug, bad, good = incident.prompt_slug, context.bad, context.good
+    slug, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
     match incident.recovery:
         case Recovery.RECOVERED:
             headline = f"{slug}: recovered on {good} after reverting {bad}"
@@ -106,7 +89,7 @@ def recovery(incident: Incident, context: Context, at: datetime) -> Notice:
             headline = f"{slug}: verification of {good} ended"
             tone, tail = Tone.QUIET, ""
     step = f"{_sentence(incident.recovery_reason)} {tail}".strip()
-    return _notice(incident, context, at, incident.recovery.value, tone, headline, step)
+    return _notice(incident, watch, at, incident.recovery.value, tone, headline, step)
 
 
 def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compare_url: str, at: datetime) -> Notice:
@@ -175,9 +158,7 @@ def who(promotion: Promotion) -> str:
     return f"{actor}, {words.clock_time(promotion.at)}"
 
 
-def _notice(
-    incident: Incident, context: Context, at: datetime, name: str, tone: Tone, headline: str, step: str
-) -> Notice:
+def _notice(incident: Incident, watch: Watch, at: datetime, name: str, tone: Tone, headline: str, step: str) -> Notice:
     return Notice(
         key=f"{incident.id}:{name}",
         thread=incident.id,
@@ -187,16 +168,16 @@ def _notice(
         at=at,
         facts=(
             Fact(label="Prompt", value=incident.prompt_slug),
-            Fact(label="Bad version", value=context.bad),
-            Fact(label="Good version", value=context.good),
-            Fact(label="Promoted by", value=who(context.watch.promotion)),
+            Fact(label="Bad version", value=watch.candidate_label),
+            Fact(label="Good version", value=watch.control_label),
+            Fact(label="Promoted by", value=who(watch.promotion)),
             Fact(label="Rule", value=", ".join(str(r["rule"]) for r in incident.tripped)),
             Fact(label="Rollback", value=_ROLLBACK[incident.state]),
             Fact(label="Recovery", value=_RECOVERY[incident.recovery]),
         ),
         evidence=tuple(f"{r['rule']}: {r['sentence']}" for r in incident.tripped),
-        changes=context.changes,
-        links=_links(context.compare_url),
+        changes=incident.changes,
+        links=_links(incident.compare_url),
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ from watchdog.core.rules import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 _IDS = uuid.UUID("5b0f7f3e-6f0a-4a39-9a59-5f1d6a4c1b7e")
 OWN_MARK = "watchdog:"
+# A move that was seen and the audit entry of the same move differ by the two clocks at most.
+MOVE_SLACK = timedelta(seconds=60)
 
 
 class Standing(Enum):
@@ -159,3 +161,15 @@ def plan_watch(promotion: Promotion, earlier: Sequence[JournalEntry]) -> WatchPl
         why = "no earlier version is known to be good: there is nothing to compare with and nothing to go back to"
         return WatchPlan(control_version_id=None, control_until=until, most=Action.ALERT, why=why)
     return WatchPlan(control_version_id=control, control_until=until, most=Action.REVERT, why="")
+
+
+def same_move(known: Promotion, other: Promotion) -> bool:
+    """
+    Whether both describe one move of the pointer: seen by watching it, and found in the audit log later (or the other
+    way round, when the audit log stops being readable).
+    """
+    if known.actor_type is not ActorType.UNKNOWN and other.actor_type is not ActorType.UNKNOWN:
+        return False
+    if known.prompt_id != other.prompt_id or known.to_version_id != other.to_version_id:
+        return False
+    return known.not_before - MOVE_SLACK <= other.at and other.not_before <= known.at + MOVE_SLACK

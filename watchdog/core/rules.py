@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from watchdog.core.model import ErrorKind
 
 if TYPE_CHECKING:
-    from watchdog.core.model import ErrorKind
+    from collections.abc import Mapping
 
 
 class Metric(Enum):
@@ -90,6 +92,24 @@ class Rule:
     def needs_baseline(self) -> bool:
         return self.statistic in COMPARES_WITH_BASELINE
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Rule:
+        """The inverse of `to_json`."""
+        kind = value["error_kind"]
+        enums = {
+            "metric": Metric(value["metric"]),
+            "statistic": Statistic(value["statistic"]),
+            "error_kind": None if kind is None else ErrorKind(kind),
+            "action": Action(value["action"]),
+            "severity": Severity(value["severity"]),
+        }
+        return cls(**{**value, **enums})
+
 
 @dataclass(frozen=True, kw_only=True)
 class RuleSet:
@@ -110,3 +130,18 @@ class RuleSet:
     def alpha_of(self, rule: Rule) -> float:
         """The rule's share of the budget, by weight (Bonferroni)."""
         return self.alpha * rule.weight / sum(r.weight for r in self.rules)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        rules = [rule.to_json() for rule in self.rules]
+        return {"source": self.source, "alpha": self.alpha, "digest": self.digest, "rules": rules}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> RuleSet:
+        """The inverse of `to_json`."""
+        return cls(
+            source=value["source"],
+            alpha=value["alpha"],
+            digest=value["digest"],
+            rules=tuple(Rule.from_json(rule) for rule in value["rules"]),
+        )

@@ -53,7 +53,7 @@ class Watch:
         judged_until: windows that end at or before this were judged.
         verdict, reason: as of the last judged window; the reason is a sentence with numbers.
         candidate: everything judged so far, merged.
-        rules_digest: the rules that judge; a watch is never continued under others unnoticed.
+        rules_digest: the rules with which it began, and which judge it to its end.
         trouble: why the watch holds (platform failing, rows refused); empty when nothing is wrong.
         trouble_since: when that began; None when nothing is wrong.
         candidate_label, control_label: the versions as people name them; the ids where the platform did not say.

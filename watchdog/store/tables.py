@@ -122,6 +122,14 @@ watches = Table(
     Index(None, "state"),
 )
 
+# A watch is judged to its end by the rules with which it began, whatever the configuration says meanwhile.
+rulesets = Table(
+    "rulesets",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("rules", JSON, nullable=False),
+)
+
 # The evidence of each rule so far, to the bit: a restart continues where it was.
 evidence = Table(
     "evidence",
@@ -196,6 +204,8 @@ incidents = Table(
     Column("settle_ms", BigInteger, nullable=False),
     Column("next_at", Instant, nullable=False),
     Column("tripped", JSON, nullable=False),
+    Column("changes", JSON, nullable=False),
+    Column("compare_url", Text, nullable=False),
     Column("audit_id", String(200), nullable=False),
     Column("recovery", String(20), nullable=False),
     Column("recovery_reason", Text, nullable=False),

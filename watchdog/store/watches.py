@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from watchdog.core.rules import Action
+from watchdog.core.rules import Action, RuleSet
 from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
 from watchdog.core.windows import Summary
 from watchdog.store.events import record_event
 from watchdog.store.journal import find_promotion
-from watchdog.store.tables import baselines, evidence, watches
+from watchdog.store.tables import baselines, evidence, rulesets, watches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,10 +35,12 @@ class Baseline:
     frozen_at: datetime
 
 
-def open_watch(connection: Connection, watch: Watch) -> bool:
-    """Begin a watch; False when this promotion has one already."""
+def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
+    """Begin a watch under these rules; False when this promotion has one already."""
     if connection.execute(select(watches.c.id).where(watches.c.id == watch.id)).first() is not None:
         return False
+    if connection.execute(select(rulesets.c.digest).where(rulesets.c.digest == rules.digest)).first() is None:
+        connection.execute(insert(rulesets).values(digest=rules.digest, rules=rules.to_json()))
     connection.execute(
         insert(watches).values(
             id=watch.id,
@@ -69,6 +71,12 @@ def open_watch(connection: Connection, watch: Watch) -> bool:
     what = f"{watch.promotion.from_version_id} -> {watch.promotion.to_version_id}"
     record_event(connection, watch.id, watch.opened_at, "opened", "", watch.state.value, what)
     return True
+
+
+def rules_of(connection: Connection, watch: Watch) -> RuleSet:
+    """The rules with which the watch began."""
+    value = connection.execute(select(rulesets.c.rules).where(rulesets.c.digest == watch.rules_digest)).scalar_one()
+    return RuleSet.from_json(value)
 
 
 def open_watches(connection: Connection) -> tuple[Watch, ...]:
@@ -112,7 +120,7 @@ def save_judgement(
     connection: Connection,
     watch: Watch,
     *,
-    judged_until: datetime,
+    judged_until: datetime | None,
     first_call_at: datetime | None,
     verdict: Verdict,
     reason: str,

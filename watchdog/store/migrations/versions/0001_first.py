@@ -88,6 +88,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_promotions_prompt_id_at"), "promotions", ["prompt_id", "at"], unique=False)
     op.create_table(
+        "rulesets",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("rules", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_rulesets")),
+    )
+    op.create_table(
         "seen",
         sa.Column("owner", sa.String(length=60), nullable=False),
         sa.Column("call_id", sa.String(length=200), nullable=False),
@@ -130,6 +136,9 @@ def upgrade() -> None:
         sa.Column("readings", sa.JSON(), nullable=False),
         sa.Column("rules_digest", sa.String(length=64), nullable=False),
         sa.Column("trouble", sa.Text(), nullable=False),
+        sa.Column("trouble_since", sa.BigInteger(), nullable=True),
+        sa.Column("candidate_label", sa.String(length=100), nullable=False),
+        sa.Column("control_label", sa.String(length=100), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["promotion_id"], ["promotions.id"], name=op.f("fk_watches_promotion_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_watches")),
@@ -173,6 +182,8 @@ def upgrade() -> None:
         sa.Column("settle_ms", sa.BigInteger(), nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("tripped", sa.JSON(), nullable=False),
+        sa.Column("changes", sa.JSON(), nullable=False),
+        sa.Column("compare_url", sa.Text(), nullable=False),
         sa.Column("audit_id", sa.String(length=200), nullable=False),
         sa.Column("recovery", sa.String(length=20), nullable=False),
         sa.Column("recovery_reason", sa.Text(), nullable=False),

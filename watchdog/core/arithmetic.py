@@ -1,0 +1,130 @@
+"""The one line with which a reader can redo a rule's decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from watchdog.core import words
+from watchdog.core.panel import histogram_of, share_of
+from watchdog.core.rules import Metric, Rule, Statistic
+from watchdog.errors import StatsInputError
+from watchdog.stats.interval import mean_ratio_lower, proportion_rise, quantile_ratio_lower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from watchdog.core.windows import Summary
+
+_BOUND = "(95 %, any time)"
+
+
+def sentence(
+    rule: Rule,
+    baseline: Summary | None,
+    candidate: Summary,
+    *,
+    odds_nats: float,
+    needed_nats: float,
+    with_bound: bool,
+) -> str:
+    """
+    Args:
+        odds_nats: minus the logarithm of the anytime p-value.
+        needed_nats: evidence at which the rule trips.
+        with_bound: also say by how much it is worse at least; costs up to 100 ms.
+    """
+    effect = _effect(rule, baseline, candidate)
+    bound = _at_least(rule, baseline, candidate) if with_bound else ""
+    margin = _margin(rule)
+    odds = f"odds of this by chance {words.odds(odds_nats)}, trips at {words.odds(needed_nats)}"
+    return "; ".join(part for part in (f"{effect}{bound}", margin, odds) if part)
+
+
+def _effect(rule: Rule, baseline: Summary | None, candidate: Summary) -> str:
+    match rule.statistic:
+        case Statistic.PROPORTION | Statistic.LIMIT if rule.metric not in _VALUES or rule.quantile is not None:
+            now = share_of(rule, candidate)
+            counts = f"{now.bad:,} of {now.total:,}"
+            if rule.statistic is Statistic.LIMIT or baseline is None:
+                return f"{_noun(rule)} {words.percent(now.rate)} so far ({counts})"
+            before = share_of(rule, baseline).rate
+            return f"{_noun(rule)} {words.percent(before)} -> {words.percent(now.rate)} so far ({counts})"
+        case Statistic.QUANTILE:
+            return _values(rule, baseline, candidate, rule.quantile or 0.5)
+        case Statistic.DISTRIBUTION:
+            return f"{_values(rule, baseline, candidate, 0.5)}, {_values(rule, baseline, candidate, 0.95)}"
+        case _:
+            return _means(rule, baseline, candidate)
+
+
+_VALUES = (Metric.LATENCY, Metric.COST)
+
+
+def _values(rule: Rule, baseline: Summary | None, candidate: Summary, p: float) -> str:
+    unit = _unit(rule)
+    now = histogram_of(rule, candidate).quantile(p)
+    before = histogram_of(rule, baseline).quantile(p) if baseline else None
+    return f"p{100 * p:g} {rule.metric.value} {unit(before)} -> {unit(now)}{_times(before, now)}"
+
+
+def _means(rule: Rule, baseline: Summary | None, candidate: Summary) -> str:
+    unit = _unit(rule)
+    now = histogram_of(rule, candidate).mean()
+    if rule.statistic is Statistic.LIMIT or baseline is None:
+        return f"mean {rule.metric.value} {unit(now)} per call so far"
+    before = histogram_of(rule, baseline).mean()
+    return f"mean {rule.metric.value} {unit(before)} -> {unit(now)} per call{_times(before, now)}"
+
+
+def _times(before: float | None, now: float | None) -> str:
+    return f" ({words.ratio(now / before)})" if before and now is not None else ""
+
+
+def _at_least(rule: Rule, baseline: Summary | None, candidate: Summary) -> str:
+    if baseline is None:
+        return ""
+    try:
+        if rule.statistic is Statistic.PROPORTION:
+            before, now = share_of(rule, baseline), share_of(rule, candidate)
+            lower = proportion_rise(n0=before.total, y0=before.bad, n=now.total, y=now.bad).lower
+            return f", at least {words.points(lower)} {_BOUND}" if lower is not None and lower > 0 else ""
+        values, control = histogram_of(rule, candidate), histogram_of(rule, baseline)
+        ratio: float | None = None
+        if rule.statistic is Statistic.QUANTILE and rule.quantile is not None:
+            ratio = quantile_ratio_lower(control, values, rule.quantile)
+        elif rule.statistic is Statistic.MEAN:
+            ratio = mean_ratio_lower(control, values)
+    except StatsInputError:
+        return ""  # the line stands without its bound
+    return f", at least {words.ratio(ratio)} {_BOUND}" if ratio is not None and ratio > 1 else ""
+
+
+def _margin(rule: Rule) -> str:
+    if rule.statistic is Statistic.LIMIT:
+        if rule.metric in _VALUES:
+            value = f"{_unit(rule)(rule.limit_value)}"
+            return f"limit p{100 * rule.quantile:g} {value}" if rule.quantile else f"limit {value} per call"
+        return f"limit {words.percent(rule.limit_share)}"
+    parts = []
+    if rule.margin_abs:
+        parts.append(f"{100 * rule.margin_abs:g} pp")
+    if rule.margin_rel:
+        parts.append(f"{100 * rule.margin_rel:g} %")
+    return f"margin {' or '.join(parts)}" if parts else "no margin"
+
+
+def _noun(rule: Rule) -> str:
+    match rule.metric:
+        case Metric.SUCCESS:
+            return "failures"
+        case Metric.ERROR_KIND:
+            kind = rule.error_kind.value.replace("_", " ") if rule.error_kind else "errors"
+            return f"{kind} failures"
+        case Metric.FEEDBACK:
+            return "negative feedback"
+        case Metric.LATENCY | Metric.COST:
+            return f"calls over {_unit(rule)(rule.limit_value)}"
+
+
+def _unit(rule: Rule) -> Callable[[float | None], str]:
+    return words.milliseconds if rule.metric is Metric.LATENCY else words.dollars

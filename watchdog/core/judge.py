@@ -1,0 +1,211 @@
+"""
+From sealed windows to a verdict.
+
+The windows are taken one by one, in order, and judging stops at the first one with which a rule trips that may act: so
+the same calls give the same verdict after the same number of calls, whenever the daemon looked and however often it
+was restarted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchdog.core import words
+from watchdog.core.arithmetic import sentence
+from watchdog.core.judgement import Judgement, Reading, ReadingState
+from watchdog.core.panel import Panel, Seat, observations
+from watchdog.core.rules import Action, Metric
+from watchdog.core.watch import Verdict
+from watchdog.core.windows import WINDOW, Summary
+from watchdog.stats import eprocess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from watchdog.stats.eprocess import State
+
+# More unusable rows than this, and what is left may not be a fair sample of the calls.
+_TOLERATED_REJECTS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """
+    How far the judging of one promotion has come; everything a restart needs.
+
+    Attributes:
+        judged_until: windows that end at or before this were judged; None before the candidate's first call.
+        first_call_at: start of the first window that holds a call of the candidate.
+        candidate: everything judged, merged.
+        states: the evidence by rule name; rules without a test have none.
+        tripped_after: observations at which a rule tripped, by rule name.
+    """
+
+    judged_until: datetime | None
+    first_call_at: datetime | None
+    candidate: Summary
+    states: Mapping[str, State]
+    tripped_after: Mapping[str, int]
+
+
+def begin(panel: Panel) -> Progress:
+    """Before any window."""
+    states = {seat.rule.name: eprocess.start(seat.design) for seat in panel.seats if seat.test is not None}
+    return Progress(judged_until=None, first_call_at=None, candidate=Summary(), states=states, tripped_after={})
+
+
+def advance(
+    panel: Panel, progress: Progress, windows: Sequence[tuple[datetime, Summary]], *, sealed_until: datetime
+) -> Progress:
+    """
+    Take the sealed windows one by one, up to the first with which an acting rule trips.
+
+    Args:
+        windows: start and summary of each window with anything in it that starts at or after `progress.judged_until`
+            and ends at or before `sealed_until`, oldest first.
+
+    Returns: the progress; its `judged_until` is `sealed_until` unless a rule tripped before.
+    """
+    for start, window in windows:
+        progress = _take(panel, progress, start, window)
+        if any(
+            seat.rule.action is not Action.ALERT and seat.rule.name in progress.tripped_after for seat in panel.seats
+        ):
+            return progress
+    return _pass_time(panel, progress, sealed_until)
+
+
+def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | None = None) -> Judgement:
+    """
+    The verdict over all rules.
+
+    Args:
+        rejected: the platform's rows that could not be used, by reason.
+    """
+    readings = tuple(_reading(panel, seat, progress) for seat in panel.seats)
+    calls = progress.candidate.calls
+    if doubt := _doubt(calls, rejected or {}):
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=doubt, readings=readings)
+    if calls == 0 and not progress.tripped_after:
+        return Judgement(verdict=Verdict.NO_DATA, reason="no call has carried the new version yet", readings=readings)
+    judgement = Judgement(verdict=Verdict.REGRESSED, reason="", readings=readings)
+    if judgement.tripped:
+        return Judgement(verdict=Verdict.REGRESSED, reason=judgement.tripped[0].sentence, readings=readings)
+    if why := _silence(readings):
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=why, readings=readings)
+    heard = [r for r in readings if r.state is ReadingState.CLEAR]
+    closest = max(heard, key=lambda r: r.nats - r.needed_nats)
+    why = f"nothing got worse beyond the margins in {words.count(calls, 'call')}; closest is {closest.rule}"
+    return Judgement(verdict=Verdict.OK, reason=f"{why}: {closest.sentence}", readings=readings)
+
+
+def _silence(readings: tuple[Reading, ...]) -> str:
+    """
+    Why the rules that may act cannot say that all is well; empty when they can.
+
+    A rule that the platform gives nothing for (no cost, no feedback) does not silence the others.
+    """
+    acting = [r for r in readings if r.action is not Action.ALERT]
+    waiting = [r for r in acting if r.state is ReadingState.WAITING and r.metric is not Metric.FEEDBACK]
+    if waiting:
+        first = waiting[0]
+        return f"too few calls so far ({first.calls:,}) for {', '.join(r.rule for r in waiting)}"
+    unable = [r for r in acting if r.state is ReadingState.UNABLE]
+    heard = [r for r in acting if r.state is ReadingState.CLEAR and r.compares]
+    if unable and not heard:
+        return f"only absolute rules judge: {unable[0].sentence}"
+    return "" if any(r.state is ReadingState.CLEAR for r in readings) else "no rule has anything to judge yet"
+
+
+def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) -> Progress:
+    """One window that holds something."""
+    if progress.first_call_at is None and window.calls == 0:
+        return progress  # feedback alone does not start the clock
+    progress = _pass_time(panel, progress, start)
+    candidate = progress.candidate.merge(window)
+    states = dict(progress.states)
+    tripped_after = dict(progress.tripped_after)
+    for seat in panel.seats:
+        name = seat.rule.name
+        if seat.test is None:
+            continue
+        states[name] = eprocess.step(seat.design, states[name], seat.increments(window))
+        seen = observations(seat.rule, candidate)
+        if name not in tripped_after and seen >= seat.rule.min_calls and eprocess.tripped(seat.design, states[name]):
+            tripped_after[name] = seen
+    return Progress(
+        judged_until=start + WINDOW,
+        first_call_at=progress.first_call_at or start,
+        candidate=candidate,
+        states=states,
+        tripped_after=tripped_after,
+    )
+
+
+def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
+    """Windows without a call: the prior over late starts moves on. The watch's clock starts with the first call."""
+    if progress.first_call_at is None or progress.judged_until is None or until <= progress.judged_until:
+        return progress
+    n = (until - progress.judged_until) // WINDOW
+    states = {
+        seat.rule.name: eprocess.skip(seat.design, progress.states[seat.rule.name], n)
+        for seat in panel.seats
+        if seat.test is not None
+    }
+    return Progress(
+        judged_until=progress.judged_until + n * WINDOW,
+        first_call_at=progress.first_call_at,
+        candidate=progress.candidate,
+        states=states,
+        tripped_after=progress.tripped_after,
+    )
+
+
+def _reading(panel: Panel, seat: Seat, progress: Progress) -> Reading:
+    rule = seat.rule
+    seen = observations(rule, progress.candidate)
+    if seat.test is None:
+        state, nats, needed, line = ReadingState.UNABLE, 0.0, math.log(1.0 / seat.alpha), seat.unable
+    else:
+        evidence = progress.states[rule.name]
+        nats, needed = eprocess.statistic(seat.design, evidence), seat.design.threshold
+        odds_nats = -math.log(eprocess.p_value(seat.design, evidence))
+        if rule.name in progress.tripped_after:
+            state = ReadingState.TRIPPED
+        elif seen < rule.min_calls or seen == 0:
+            state = ReadingState.WAITING
+        else:
+            state = ReadingState.CLEAR
+        line = sentence(
+            rule,
+            panel.baseline,
+            progress.candidate,
+            odds_nats=odds_nats,
+            needed_nats=needed,
+            with_bound=state is ReadingState.TRIPPED,
+        )
+    return Reading(
+        rule=rule.name,
+        metric=rule.metric,
+        action=rule.action,
+        severity=rule.severity,
+        state=state,
+        calls=seen,
+        nats=nats,
+        needed_nats=needed,
+        sentence=line,
+        compares=rule.needs_baseline,
+        tripped_after=progress.tripped_after.get(rule.name),
+    )
+
+
+def _doubt(calls: int, rejected: Mapping[str, int]) -> str:
+    """Why the calls that could be read may not be a fair sample; empty when they may."""
+    refused = sum(rejected.values())
+    if refused <= _TOLERATED_REJECTS * (calls + refused):
+        return ""
+    reasons = ", ".join(f"{n} x {reason}" for reason, n in sorted(rejected.items(), key=lambda e: -e[1]))
+    return f"{refused} of {calls + refused} rows could not be used ({reasons}), so nothing is concluded"

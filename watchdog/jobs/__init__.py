@@ -1,0 +1,1 @@
+"""One use case a file, each `run(deps, now)`. Decisions are made in `watchdog.core`; here they are carried out."""

@@ -1,0 +1,188 @@
+"""
+The actor: it alone moves rollbacks on.
+
+Each round reads where the saga stands and what the platform shows, asks `core.rollback.next_step`, and does that one
+thing. Before the only write, `promote`, its intent is committed; whatever happens after that is found out by reading.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.core import messages
+from watchdog.core.incident import Incident, Recovery
+from watchdog.core.promotion import Standing, note_for
+from watchdog.core.rollback import Event, Record, SagaState, Send, Sight, Wait, next_step
+from watchdog.core.windows import window_start
+from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
+from watchdog.jobs.trouble import PATIENCE
+from watchdog.store import incidents, intakes, journal, outbox, watches
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from watchdog.core.rollback import Saga
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+# How long to wait before reading again when the platform does not answer.
+_RETRY_READ = timedelta(seconds=5)
+_RETRY_SEND = timedelta(seconds=10)
+# The audit log is read from a little before the bad promotion, which must be in it.
+_BEFORE_BAD = timedelta(minutes=2)
+
+
+def run(deps: Deps, now: datetime) -> int:
+    """
+    One step for each rollback that has one now.
+
+    Returns: how many steps were made.
+    Raises: StoreError.
+    """
+    with deps.store.read() as connection:
+        pending = incidents.due(connection, now)
+    return sum(_one(deps, incident, now) for incident in pending)
+
+
+def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
+    try:
+        sight = _look(deps, incident.saga)
+    except PlatformError as exc:
+        log.warning(
+            "the rollback cannot see the platform",
+            extra={"action": "sight_failed", "incident_id": incident.id, "why": str(exc)},
+        )
+        return _blind(deps, incident, exc, now)
+    step = next_step(incident.saga, sight, now)
+    match step:
+        case Wait(until=until):
+            with deps.store.write() as connection:
+                return incidents.postpone(connection, incident, until)
+        case Record(event=event, why=why, audit_id=audit_id):
+            return _record(deps, incident, event, why, now, audit_id=audit_id)
+        case Send():
+            return _send(deps, incident, now)
+
+
+def _blind(deps: Deps, incident: Incident, exc: PlatformError, now: datetime) -> bool:
+    """Try again later, for as long as it takes; and tell people when it takes long."""
+    with deps.store.write() as connection:
+        if now - incident.opened_at >= PATIENCE:
+            watch = watches.find_watch(connection, incident.watch_id)
+            if watch is not None:
+                outbox.put(connection, messages.blind(incident, watch, str(exc), now))
+                deps.bell.sender.set()
+        return incidents.postpone(connection, incident, now + _pause(exc, _RETRY_READ))
+
+
+def _look(deps: Deps, saga: Saga) -> Sight:
+    """Raises: PlatformError; a refused audit log is no error, the pointer must do then."""
+    pointer = deps.platform.prompt(saga.prompt_id).production_version_id
+    try:
+        promotions = deps.platform.promotions(since=saga.bad_promoted_at - _BEFORE_BAD, prompt_id=saga.prompt_id)
+    except Refused as exc:
+        if exc.status not in (401, 403, 404):
+            raise
+        return Sight(pointer=pointer, promotions=None)
+    known_before_bad = tuple(p for p in promotions if p.at >= saga.bad_promoted_at or p.id == saga.bad_promotion_id)
+    return Sight(pointer=pointer, promotions=known_before_bad)
+
+
+def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
+    """The one write: intent first, so that a start after a crash knows to read back."""
+    with deps.store.write() as connection:
+        if not incidents.record(connection, incident, Event.SENT, at=now, why=f"attempt {incident.saga.attempt + 1}"):
+            return False
+        sending = incidents.find_incident(connection, incident.id)
+    if sending is None:
+        return False
+    saga = sending.saga
+    try:
+        deps.platform.promote(
+            saga.prompt_id, saga.target_version_id, note=note_for(saga.id), revert_of=saga.bad_promotion_id
+        )
+    except NotSent as exc:
+        return _again(deps, sending, str(exc), deps.clock.now() + _pause(exc, _RETRY_SEND))
+    except Refused as exc:
+        if exc.retryable:
+            return _again(deps, sending, str(exc), deps.clock.now() + _pause(exc, _RETRY_SEND))
+        return _record(deps, sending, Event.REFUSED, str(exc), deps.clock.now())
+    except OutcomeUnknown as exc:
+        log.warning(
+            "the outcome of the promotion is not known; reading back",
+            extra={"action": "outcome_unknown", "incident_id": saga.id, "why": str(exc)},
+        )
+        return True  # the row stays in SENDING and is due at once: the next round looks
+    except PlatformError as exc:
+        log.warning(
+            "the answer to the promotion cannot be read; reading back",
+            extra={"action": "outcome_unknown", "incident_id": saga.id, "why": str(exc)},
+        )
+        return True
+    return _record(deps, sending, Event.ACCEPTED, "the platform accepted the promotion", deps.clock.now())
+
+
+def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:
+    """Known not to have been applied: back to the intent, and try again later."""
+    with deps.store.write() as connection:
+        if not incidents.record(connection, incident, Event.NOT_SENT, at=at, why=why):
+            return False
+    return True
+
+
+def _record(deps: Deps, incident: Incident, event: Event, why: str, now: datetime, *, audit_id: str = "") -> bool:
+    with deps.store.write() as connection:
+        if not incidents.record(connection, incident, event, at=now, why=why, audit_id=audit_id):
+            return False
+        moved = incidents.find_incident(connection, incident.id)
+        watch = watches.find_watch(connection, incident.watch_id)
+        if moved is None or watch is None:
+            return False
+        if moved.state is SagaState.PROMOTED:
+            journal.set_standing(connection, moved.saga.bad_promotion_id, Standing.REVERTED)
+        if moved.state is SagaState.DONE:
+            _begin_verification(deps, connection, moved, watch.lag, now)
+        notice = messages.progressed(moved, watch, event, why, now)
+        if notice is not None:
+            outbox.put(connection, notice)
+    log.info(
+        "rollback advanced",
+        extra={"action": "rollback_advanced", "incident_id": incident.id, "state": moved.state.value, "why": why},
+    )
+    deps.bell.sender.set()
+    deps.bell.actor.set()
+    return True
+
+
+def _begin_verification(deps: Deps, connection: Connection, incident: Incident, lag: timedelta, now: datetime) -> None:
+    """The restored version's calls since the revert are read like those of a candidate."""
+    since = incident.saga.promoted_at or now
+    intakes.open_intake(
+        connection,
+        intakes.Intake(
+            owner=incident.id,
+            prompt_id=incident.saga.prompt_id,
+            version_id=incident.saga.target_version_id,
+            started_from=since,
+            cursor_at=since,
+            sealed_until=window_start(since),
+            open=True,
+            other_versions=0,
+            rejected={},
+            feedback_at=since,
+            last_record_at=None,
+        ),
+    )
+    until = now + deps.terms.recovery_deadline + lag
+    incidents.record_recovery(
+        connection, incident, Recovery.VERIFYING, at=now, why="waiting for calls of the restored version", until=until
+    )
+
+
+def _pause(exc: PlatformError, usual: timedelta) -> timedelta:
+    return usual if exc.retry_after_s is None else max(usual, timedelta(seconds=exc.retry_after_s))

@@ -1,0 +1,254 @@
+"""
+Notice promotions.
+
+From the audit log where it may be read, else by watching the pointer. The first start adopts what it finds and reverts
+nothing retroactively. Our own reverts are recognised as ours. A promotion by somebody else supersedes what was going on
+for that prompt: the human wins.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.core import messages
+from watchdog.core.incident import Recovery
+from watchdog.core.model import ActorType, Promotion, Prompt
+from watchdog.core.promotion import (
+    JournalEntry,
+    Standing,
+    deterministic_id,
+    is_ours,
+    plan_watch,
+    same_move,
+    seen_move,
+    watch_id,
+)
+from watchdog.core.rollback import MOVING, WAITING_FOR_HUMAN, Event
+from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
+from watchdog.core.windows import Summary
+from watchdog.errors import PlatformError, Refused
+from watchdog.store import incidents, intakes, journal, outbox, watches
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+_CURSOR = "promotions"
+# Audit entries may become visible a little after they were made; the journal drops what it has seen.
+_OVERLAP = timedelta(minutes=2)
+
+
+def run(deps: Deps, now: datetime) -> int:
+    """
+    Returns: how many new promotions were found.
+    Raises: PlatformError, StoreError.
+    """
+    prompts = {prompt.id: prompt for prompt in deps.platform.prompts()}
+    with deps.store.read() as connection:
+        since = journal.cursor(connection, _CURSOR)
+    if since is None:
+        _adopt(deps, prompts, now)
+        return 0
+    promotions = _from_audit_log(deps, since - _OVERLAP)
+    if promotions is None:
+        promotions = _from_pointers(deps, prompts, now)
+    found = 0
+    for promotion in promotions:
+        found += _take(deps, promotion, prompts.get(promotion.prompt_id), now)
+    with deps.store.write() as connection:
+        for prompt in prompts.values():
+            journal.see_pointer(connection, prompt, now)
+        journal.set_cursor(connection, _CURSOR, now)
+    return found
+
+
+def _adopt(deps: Deps, prompts: dict[str, Prompt], now: datetime) -> None:
+    """The first start: what stands on production is taken as good."""
+    with deps.store.write() as connection:
+        for prompt in prompts.values():
+            journal.see_pointer(connection, prompt, now)
+            if prompt.production_version_id is None:
+                continue
+            adopted = Promotion(
+                id=deterministic_id("adopted", prompt.id, prompt.production_version_id),
+                prompt_id=prompt.id,
+                from_version_id=None,
+                to_version_id=prompt.production_version_id,
+                at=now,
+                not_before=now,
+                actor_type=ActorType.UNKNOWN,
+                actor_id="",
+                revert=False,
+            )
+            journal.record_promotion(connection, adopted, Standing.ADOPTED)
+        journal.set_cursor(connection, _CURSOR, now)
+    log.info("first start: adopted the versions on production", extra={"action": "adopted", "prompts": len(prompts)})
+
+
+def _from_audit_log(deps: Deps, since: datetime) -> tuple[Promotion, ...] | None:
+    """Oldest first; None where the audit log may not be read."""
+    try:
+        return deps.platform.promotions(since=since)
+    except Refused as exc:
+        if exc.status not in (401, 403, 404):
+            raise
+        log.warning(
+            "the audit log may not be read; watching the pointers instead",
+            extra={"action": "audit_refused", "why": str(exc)},
+        )
+        return None
+
+
+def _from_pointers(deps: Deps, prompts: dict[str, Prompt], now: datetime) -> tuple[Promotion, ...]:
+    with deps.store.read() as connection:
+        seen = journal.pointers_seen(connection)
+        since = journal.cursor(connection, _CURSOR) or now
+    moves = []
+    for prompt in prompts.values():
+        last = seen.get(prompt.id)
+        move = seen_move(
+            prompt,
+            last_version_id=last.version_id if last else None,
+            last_seen_at=last.seen_at if last else since,
+            now=now,
+        )
+        if move is not None:
+            moves.append(move)
+    return tuple(moves)
+
+
+def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime) -> bool:
+    """One promotion; False when it was known already."""
+    with deps.store.read() as connection:
+        known = journal.journal(connection, promotion.prompt_id)
+    if any(entry.promotion.id == promotion.id or same_move(entry.promotion, promotion) for entry in known):
+        return False
+    labels = _labels(deps, promotion.prompt_id)
+    slug = prompt.slug if prompt else promotion.prompt_id
+    with deps.store.write() as connection:
+        # Read again inside the transaction: what was decided from must still be so.
+        known = journal.journal(connection, promotion.prompt_id)
+        if _own_by_incident(connection, promotion) or is_ours(promotion):
+            return journal.record_promotion(connection, promotion, Standing.RESTORED)
+        if promotion.from_version_id == promotion.to_version_id or not deps.terms.guards(slug):
+            return journal.record_promotion(connection, promotion, Standing.UNWATCHED)
+        if not journal.record_promotion(connection, promotion, Standing.ON_WATCH):
+            return False
+        _supersede(connection, promotion, now)
+        _open(connection, deps, promotion, slug, labels, known, now)
+    deps.bell.sender.set()
+    return True
+
+
+def _own_by_incident(connection: Connection, promotion: Promotion) -> bool:
+    """
+    Where the platform keeps no notes, or the pointer is watched: the move that one of our rollbacks is making or made.
+    """
+    if promotion.actor_type is ActorType.USER:
+        return False
+    for incident in incidents.all_incidents(connection, limit=20):
+        saga = incident.saga
+        if (
+            saga.prompt_id == promotion.prompt_id
+            and saga.target_version_id == promotion.to_version_id
+            and promotion.from_version_id in (saga.bad_version_id, None)
+            and saga.sent_at is not None
+            and saga.sent_at <= promotion.at + timedelta(minutes=1)
+            and saga.bad_promotion_id != promotion.id
+            and (incident.closed_at is None or promotion.not_before <= incident.closed_at)
+        ):
+            return not promotion.note
+    return False
+
+
+def _supersede(connection: Connection, promotion: Promotion, now: datetime) -> None:
+    """Somebody else moved the pointer: whatever was going on for this prompt gives way."""
+    who = messages.who(promotion)
+    for watch in watches.watches_of(connection, promotion.prompt_id, OPEN_STATES):
+        if watches.change_state(connection, watch, WatchState.SUPERSEDED, event="superseded", at=now, detail=who):
+            intakes.close_intake(connection, watch.id)
+            journal.set_standing(connection, watch.promotion.id, Standing.SUPERSEDED)
+    for incident in incidents.in_state(connection, WAITING_FOR_HUMAN):
+        if incident.saga.prompt_id == promotion.prompt_id:
+            why = f"{who} promoted another version"
+            _close_waiting(connection, incident.id, why, now)
+    for incident in incidents.in_recovery(connection, Recovery.VERIFYING):
+        if incident.saga.prompt_id == promotion.prompt_id and incident.state not in MOVING:
+            why = f"{who} promoted another version before the recovery was verified"
+            incidents.record_recovery(connection, incident, Recovery.VOID, at=now, why=why)
+            intakes.close_intake(connection, incident.id)
+            _announce_recovery(connection, incident.id, now)
+
+
+def _close_waiting(connection: Connection, incident_id: str, why: str, now: datetime) -> None:
+    incident = incidents.find_incident(connection, incident_id)
+    if incident is None or not incidents.record(connection, incident, Event.HUMAN_MOVED, at=now, why=why):
+        return
+    after = incidents.find_incident(connection, incident_id)
+    watch = watches.find_watch(connection, incident.watch_id)
+    if after is not None and watch is not None:
+        notice = messages.progressed(after, watch, Event.HUMAN_MOVED, why, now)
+        if notice is not None:
+            outbox.put(connection, notice)
+
+
+def _announce_recovery(connection: Connection, incident_id: str, now: datetime) -> None:
+    incident = incidents.find_incident(connection, incident_id)
+    watch = watches.find_watch(connection, incident.watch_id) if incident else None
+    if incident is not None and watch is not None:
+        outbox.put(connection, messages.recovery(incident, watch, now))
+
+
+def _open(
+    connection: Connection,
+    deps: Deps,
+    promotion: Promotion,
+    slug: str,
+    labels: dict[str, str],
+    known: tuple[JournalEntry, ...],
+    now: datetime,
+) -> None:
+    plan = plan_watch(promotion, known)
+    watch = Watch(
+        id=watch_id(promotion),
+        prompt_id=promotion.prompt_id,
+        prompt_slug=slug,
+        promotion=promotion,
+        control_version_id=plan.control_version_id,
+        control_until=plan.control_until,
+        most=plan.most,
+        why_not_more=plan.why,
+        state=WatchState.FREEZING,
+        opened_at=now,
+        first_call_at=None,
+        lag=deps.terms.lag_floor,
+        judged_until=None,
+        verdict=Verdict.NO_DATA,
+        reason="the baseline is being read",
+        candidate=Summary(),
+        rules_digest=deps.rules.digest,
+        trouble="",
+        trouble_since=None,
+        candidate_label=labels.get(promotion.to_version_id, promotion.to_version_id),
+        control_label=labels.get(plan.control_version_id or "", plan.control_version_id or ""),
+        ended_at=None,
+    )
+    if watches.open_watch(connection, watch, deps.rules):
+        log.info(
+            "watching a promotion",
+            extra={"action": "watch_opened", "watch_id": watch.id, "prompt": slug, "version": watch.candidate_label},
+        )
+
+
+def _labels(deps: Deps, prompt_id: str) -> dict[str, str]:
+    """Version id -> the label that people use; empty when the platform does not say: ids will do."""
+    try:
+        return {version.id: f"v{version.label}" for version in deps.platform.versions(prompt_id)}
+    except PlatformError as exc:
+        log.warning("version labels could not be read", extra={"action": "labels_failed", "why": str(exc)})
+        return {}

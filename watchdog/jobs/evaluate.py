@@ -1,0 +1,255 @@
+"""
+Seal windows, judge them, and act on the verdict.
+
+What is read from the platform (the diff for the message) is read before the transaction; the windows' seal, the
+evidence, the verdict, the incident's intent and the notice commit together, by compare-and-set on what was judged.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from watchdog.core import messages
+from watchdog.core.diff import changes
+from watchdog.core.guards import DAY, HOUR, PROMPT_PERIOD, Done, refusal
+from watchdog.core.incident import Incident, Recovery
+from watchdog.core.judge import Progress, advance, begin, judge
+from watchdog.core.judgement import Judgement, Reading
+from watchdog.core.panel import Panel, assemble
+from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
+from watchdog.core.promotion import Standing, incident_id
+from watchdog.core.rollback import Event, Saga, SagaState
+from watchdog.core.watch import Verdict, Watch, WatchState
+from watchdog.core.windows import WINDOW, Summary, watermark
+from watchdog.errors import PlatformError
+from watchdog.stats.eprocess import State
+from watchdog.store import incidents, intakes, journal, outbox, watches
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from watchdog.core.rules import Metric
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """One look at one watch: what was judged, and what is to be done."""
+
+    sealed_until: datetime
+    progress: Progress
+    judgement: Judgement
+    decision: Decision
+
+
+def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> int:
+    """
+    Args:
+        watch_ids: look only at these; None for all.
+
+    Returns: how many watches got a verdict other than the one they had.
+    Raises: StoreError.
+    """
+    with deps.store.read() as connection:
+        watching = [w for w in watches.open_watches(connection) if w.state is WatchState.WATCHING]
+    return sum(_one(deps, w, now) for w in watching if watch_ids is None or w.id in watch_ids)
+
+
+def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
+    """The tests that judge this watch, from its frozen baseline; the same every time."""
+    baseline = watches.find_baseline(connection, watch.id)
+    return assemble(
+        watches.rules_of(connection, watch),
+        baseline.summary if baseline else None,
+        n_windows=max(1, deps.terms.length // WINDOW),
+        min_baseline_calls=deps.terms.min_baseline_calls,
+    )
+
+
+def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
+    look = _look(deps, watch, now)
+    if look is None:
+        return False
+    versions = ((), "") if isinstance(look.decision, Wait) else _versions(deps, watch, look.judgement)
+    with deps.store.write() as connection:
+        if not _save(connection, watch, look):
+            return False
+        judged = watches.find_watch(connection, watch.id)
+        if judged is None:
+            return False
+        _act(deps, connection, judged, look, versions, now)
+        if isinstance(look.decision, Wait | Alert):
+            _end_if_over(deps, connection, judged, now)
+    if not isinstance(look.decision, Wait):
+        deps.bell.actor.set()
+        deps.bell.sender.set()
+    return look.judgement.verdict is not watch.verdict
+
+
+def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
+    with deps.store.read() as connection:
+        intake = intakes.find_intake(connection, watch.id)
+        if intake is None:
+            return None
+        # Not the clock but what was read decides: an outage of the platform seals nothing.
+        sealed_until = max(intake.sealed_until, watermark(min(intake.cursor_at, now), watch.lag))
+        since = watch.judged_until or intake.started_from - WINDOW
+        fresh = intakes.windows_between(connection, watch.id, since=since, until=sealed_until)
+        panel = panel_of(deps, connection, watch)
+        progress = _resume(connection, watch, panel)
+    progress = advance(panel, progress, fresh, sealed_until=sealed_until)
+    judgement = judge(panel, progress, rejected=intake.rejected)
+    decision = decide(judgement, watch, allowed=deps.terms.most)
+    return _Look(sealed_until=sealed_until, progress=progress, judgement=judgement, decision=decision)
+
+
+def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
+    """The evidence as it was saved, to the bit."""
+    stored = watches.evidence_of(connection, watch.id)
+    if watch.judged_until is None or not stored:
+        return begin(panel)
+    readings = [Reading.from_json(value) for value in watches.readings_of(connection, watch.id)]
+    return Progress(
+        judged_until=watch.judged_until,
+        first_call_at=watch.first_call_at,
+        candidate=watch.candidate,
+        states={rule: State.from_bytes(state) for rule, state in stored.items()},
+        tripped_after={r.rule: r.tripped_after for r in readings if r.tripped_after is not None},
+    )
+
+
+def _save(connection: Connection, watch: Watch, look: _Look) -> bool:
+    """False when another look was first."""
+    progress = look.progress
+    intakes.seal(connection, watch.id, look.sealed_until)
+    return watches.save_judgement(
+        connection,
+        watch,
+        judged_until=progress.judged_until,
+        first_call_at=progress.first_call_at,
+        verdict=look.judgement.verdict,
+        reason=look.judgement.reason,
+        candidate=progress.candidate,
+        readings=[r.to_json() for r in look.judgement.readings],
+        states={rule: state.to_bytes() for rule, state in progress.states.items()},
+    )
+
+
+def _act(
+    deps: Deps,
+    connection: Connection,
+    watch: Watch,
+    look: _Look,
+    versions: tuple[tuple[str, ...], str],
+    now: datetime,
+) -> None:
+    match look.decision:
+        case Wait():
+            return
+        case Alert(readings=readings, why_not_more=why):
+            outbox.put(connection, messages.alert(watch, readings, why, versions[1], now))
+        case Suggest(readings=readings, target_version_id=target):
+            _open_incident(deps, connection, watch, readings, target, versions, Event.ASKED, "", now)
+        case Revert(readings=readings, target_version_id=target):
+            held = refusal(_done(connection, watch, now), deps.terms.limits)
+            event = Event.HELD if held else Event.INTENDED
+            _open_incident(deps, connection, watch, readings, target, versions, event, held, now)
+
+
+def _open_incident(
+    deps: Deps,
+    connection: Connection,
+    watch: Watch,
+    readings: tuple[Reading, ...],
+    target: str,
+    versions: tuple[tuple[str, ...], str],
+    event: Event,
+    held: str,
+    now: datetime,
+) -> None:
+    """The verdict becomes an intent, and the guards were counted in this very transaction."""
+    incident = Incident(
+        saga=Saga(
+            id=incident_id(watch.promotion),
+            state=SagaState.OPEN,
+            prompt_id=watch.prompt_id,
+            bad_version_id=watch.candidate_version_id,
+            bad_promotion_id=watch.promotion.id,
+            bad_promoted_at=watch.promotion.at,
+            target_version_id=target,
+            attempt=0,
+            sent_at=None,
+            settle=deps.terms.settle,
+        ),
+        watch_id=watch.id,
+        prompt_slug=watch.prompt_slug,
+        token=0,
+        next_at=now,
+        tripped=tuple(r.to_json() for r in readings),
+        changes=versions[0],
+        compare_url=versions[1],
+        audit_id="",
+        recovery=Recovery.PENDING,
+        recovery_reason=held,
+        recovery_until=None,
+        restored=Summary(),
+        opened_at=now,
+        closed_at=None,
+        config_digest=deps.terms.config_digest,
+    )
+    if not incidents.open_incident(connection, incident):
+        return
+    incidents.record(connection, incident, event, at=now, why=held or readings[0].sentence)
+    opened = incidents.find_incident(connection, incident.id)
+    watches.change_state(connection, watch, WatchState.TRIPPED, event="tripped", at=now, detail=readings[0].sentence)
+    intakes.close_intake(connection, watch.id)
+    if opened is not None:
+        outbox.put(connection, messages.tripped(opened, watch, now))
+    log.warning(
+        "a promotion made production worse",
+        extra={"action": "incident_opened", "incident_id": incident.id, "why": readings[0].sentence, "held": held},
+    )
+
+
+def _done(connection: Connection, watch: Watch, now: datetime) -> Done:
+    return Done(
+        last_hour=incidents.reverts_since(connection, now - HOUR),
+        last_day=incidents.reverts_since(connection, now - DAY),
+        of_prompt=incidents.reverts_since(connection, now - PROMPT_PERIOD, prompt_id=watch.prompt_id),
+    )
+
+
+def _versions(deps: Deps, watch: Watch, judgement: Judgement) -> tuple[tuple[str, ...], str]:
+    """What the diff changed, and where to see it; a platform that does not answer delays no revert."""
+    if watch.control_version_id is None:
+        return (), ""
+    good, bad = watch.control_version_id, watch.candidate_version_id
+    url = deps.platform.compare_url(watch.prompt_id, bad, good)
+    suspect: Metric = judgement.tripped[0].metric
+    try:
+        by_id = {v.id: v for v in deps.platform.versions(watch.prompt_id)}
+    except PlatformError as exc:
+        log.warning("the diff could not be read", extra={"action": "diff_failed", "why": str(exc)})
+        return (), url
+    if good not in by_id or bad not in by_id:
+        return (), url
+    return tuple(c.sentence for c in changes(by_id[good], by_id[bad], suspect)), url
+
+
+def _end_if_over(deps: Deps, connection: Connection, watch: Watch, now: datetime) -> None:
+    """A watch that stood its whole length without an incident."""
+    if now < watch.ends_at(deps.terms.length) + watch.lag:
+        return
+    stood = watch.candidate.calls > 0 and watch.verdict in (Verdict.OK, Verdict.INCONCLUSIVE)
+    state = WatchState.PASSED if watch.verdict is Verdict.OK else WatchState.UNDECIDED
+    if watches.change_state(connection, watch, state, event="ended", at=now, detail=watch.reason):
+        intakes.close_intake(connection, watch.id)
+        standing = Standing.PASSED if stood else Standing.SUPERSEDED
+        journal.set_standing(connection, watch.promotion.id, standing)
+        log.info("watch ended", extra={"action": "watch_ended", "watch_id": watch.id, "verdict": watch.verdict.value})

@@ -1,0 +1,203 @@
+"""
+Freeze the control: the last known-good version's calls before it left production, read once, inserted once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.core import messages, words
+from watchdog.core.watch import Watch, WatchState
+from watchdog.core.windows import Summary, lag_for, summarise, summarise_feedback, window_start
+from watchdog.errors import PlatformError
+from watchdog.jobs.trouble import clear_trouble, note_trouble
+from watchdog.store import intakes, outbox, watches
+from watchdog.store.watches import Baseline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+BLOCK = timedelta(minutes=1)
+# More calls than this add nothing that a test could use, and the newest are the likest.
+ENOUGH_CALLS = 200_000
+_CHUNK = timedelta(hours=1)
+# A row or two that cannot be read is a curiosity; a tenth is a reason not to trust the rest.
+_TOLERATED_REJECTS = 0.1
+
+
+@dataclass
+class _Gathered:
+    """Blocks by start, while the control is being read."""
+
+    blocks: dict[datetime, Summary] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+    rejected: int = 0
+
+    @property
+    def calls(self) -> int:
+        return len(self.ids)
+
+
+def control_owner(watch: Watch) -> str:
+    """The control's blocks stand under this name beside the candidate's windows."""
+    return f"{watch.id}:control"
+
+
+def run(deps: Deps, now: datetime) -> int:
+    """
+    Returns: how many watches got their baseline.
+    Raises: StoreError.
+    """
+    with deps.store.read() as connection:
+        waiting = [w for w in watches.open_watches(connection) if w.state is WatchState.FREEZING]
+    frozen = 0
+    for watch in waiting:
+        try:
+            frozen += _freeze(deps, watch, now)
+        except PlatformError as exc:
+            note_trouble(deps, watch, f"the baseline cannot be read: {exc}", now)
+        else:
+            clear_trouble(deps, watch, now)
+    return frozen
+
+
+def _freeze(deps: Deps, watch: Watch, now: datetime) -> bool:
+    gathered = _Gathered()
+    since = watch.control_until - deps.terms.baseline
+    if watch.control_version_id is not None:
+        for chunk_since, chunk_until in _chunks(since, watch.control_until):
+            _read(deps, watch, gathered, chunk_since, chunk_until)
+            since = chunk_since
+            if gathered.calls >= ENOUGH_CALLS:
+                break
+    everything = _merged(gathered.blocks.values())
+    lag = lag_for(everything, floor=deps.terms.lag_floor, ceiling=deps.terms.lag_ceiling)
+    # Calls that started just before the end are here only if they were fast: leave that stretch out altogether.
+    until = watch.control_until - lag
+    blocks = {start: block for start, block in gathered.blocks.items() if start + BLOCK <= until} or gathered.blocks
+    total = _merged(blocks.values()).merge(_feedback(deps, watch, since))
+    limits = _limits(deps, watch, total, gathered)
+    with deps.store.write() as connection:
+        if watch.control_version_id is not None:
+            baseline = Baseline(
+                watch_id=watch.id,
+                version_id=watch.control_version_id,
+                from_at=since,
+                until_at=until,
+                summary=total,
+                frozen_at=now,
+            )
+            if watches.freeze_baseline(connection, baseline):
+                intakes.add_to_windows(connection, control_owner(watch), blocks)
+        if not watches.change_state(
+            connection, watch, WatchState.WATCHING, event="frozen", at=now, detail=_detail(total, lag)
+        ):
+            return False
+        watches.set_lag(connection, watch.id, lag)
+        intakes.open_intake(connection, _intake(watch))
+        if limits:
+            outbox.put(connection, messages.limited(watch, limits, now))
+    deps.bell.sender.set()
+    log.info(
+        "baseline frozen",
+        extra={"action": "baseline_frozen", "watch_id": watch.id, "calls": total.calls, "limits": limits},
+    )
+    return True
+
+
+def _intake(watch: Watch) -> intakes.Intake:
+    """The candidate's calls are read from the promotion on."""
+    start = watch.promotion.not_before
+    return intakes.Intake(
+        owner=watch.id,
+        prompt_id=watch.prompt_id,
+        version_id=watch.candidate_version_id,
+        started_from=start,
+        cursor_at=start,
+        sealed_until=window_start(start),
+        open=True,
+        other_versions=0,
+        rejected={},
+        feedback_at=start,
+        last_record_at=None,
+    )
+
+
+def _chunks(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """Newest first, so that enough calls are the newest calls."""
+    while until > since:
+        start = max(since, until - _CHUNK)
+        yield start, until
+        until = start
+
+
+def _read(deps: Deps, watch: Watch, gathered: _Gathered, since: datetime, until: datetime) -> None:
+    for page in deps.platform.calls(watch.prompt_id, since=since, until=until):
+        gathered.rejected += sum(page.rejected.values())
+        fresh = [
+            c
+            for c in page.calls
+            if c.version_id == watch.control_version_id
+            and c.started_at < watch.control_until
+            and c.id not in gathered.ids
+        ]
+        gathered.ids.update(c.id for c in fresh)
+        by_block: dict[datetime, list[int]] = {}
+        for i, call in enumerate(fresh):
+            by_block.setdefault(window_start(call.started_at, BLOCK), []).append(i)
+        for start, members in by_block.items():
+            part = summarise(fresh[i] for i in members)
+            standing = gathered.blocks.get(start)
+            gathered.blocks[start] = part if standing is None else standing.merge(part)
+
+
+def _feedback(deps: Deps, watch: Watch, since: datetime) -> Summary:
+    """Feedback on the control; without any, the feedback rules have no baseline and stay silent."""
+    if watch.control_version_id is None:
+        return Summary()
+    try:
+        items = deps.platform.feedback(watch.prompt_id, since=since)
+    except PlatformError as exc:
+        log.info("feedback could not be read", extra={"action": "feedback_failed", "why": str(exc)})
+        return Summary()
+    return summarise_feedback(
+        f for f in items if f.version_id == watch.control_version_id and f.created_at < watch.control_until
+    )
+
+
+def _limits(deps: Deps, watch: Watch, total: Summary, gathered: _Gathered) -> str:
+    """What this watch cannot do, in sentences; empty when it can do all of its work."""
+    parts = [watch.why_not_more[:1].upper() + watch.why_not_more[1:] + "."] if watch.why_not_more else []
+    if watch.control_version_id is not None and total.calls < deps.terms.min_baseline_calls:
+        few = (
+            f"{watch.control_label} has {words.count(total.calls, 'call')} in the {words.duration(deps.terms.baseline)}"
+        )
+        parts.append(
+            f"{few} before: only absolute rules judge (at least {deps.terms.min_baseline_calls:,} are needed)."
+        )
+    rows = gathered.calls + gathered.rejected
+    if gathered.rejected > _TOLERATED_REJECTS * rows:
+        parts.append(f"{gathered.rejected:,} of {rows:,} baseline rows could not be used.")
+    return " ".join(parts)
+
+
+def _detail(total: Summary, lag: timedelta) -> str:
+    p95 = words.milliseconds(total.latency_ms.quantile(0.95))
+    return (
+        f"{words.count(total.calls, 'call')}, success {words.percent(total.success_rate)}, p95 {p95}, "
+        f"cost {words.dollars(total.cost_usd.mean())}; windows stay open for {words.duration(lag)}"
+    )
+
+
+def _merged(parts: Iterable[Summary]) -> Summary:
+    total = Summary()
+    for part in parts:
+        total = total.merge(part)
+    return total

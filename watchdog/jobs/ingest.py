@@ -1,0 +1,165 @@
+"""
+Read the calls of the versions that are watched into windows.
+
+Page by page: the windows, the ids that were counted and the cursor commit together. Polls overlap, because the platform
+may show a row a little after the time it bears; the ids of the overlap make sure that no call is counted twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.core.windows import Summary, slot_for, summarise, summarise_feedback, window_start
+from watchdog.errors import PlatformError
+from watchdog.jobs.trouble import clear_trouble, note_trouble
+from watchdog.store import intakes, watches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from watchdog.core.model import Call, Feedback
+    from watchdog.jobs.deps import Deps
+    from watchdog.store.intakes import Intake
+
+log = logging.getLogger(__name__)
+
+OVERLAP = timedelta(seconds=10)
+_FEEDBACK_PREFIX = "feedback:"
+
+
+def run(deps: Deps, now: datetime, owners: Iterable[str] | None = None) -> int:
+    """
+    Args:
+        owners: read only for these; None for everything that is open.
+
+    Returns: how many calls were counted.
+    Raises: StoreError.
+    """
+    wanted = None if owners is None else set(owners)
+    with deps.store.read() as connection:
+        pending = [i for i in intakes.open_intakes(connection) if wanted is None or i.owner in wanted]
+    if not pending:
+        return 0
+    with ThreadPoolExecutor(max_workers=deps.reads, thread_name_prefix="read") as pool:
+        return sum(pool.map(lambda intake: _one(deps, intake, now), pending))
+
+
+def _one(deps: Deps, intake: Intake, now: datetime) -> int:
+    with deps.store.read() as connection:
+        watch = watches.find_watch(connection, intake.owner)
+    try:
+        counted = _read(deps, intake, now)
+    except PlatformError as exc:
+        if watch is not None:
+            note_trouble(deps, watch, str(exc), now)
+        else:
+            log.warning("calls cannot be read", extra={"action": "ingest_failed", "why": str(exc)})
+        return 0
+    if watch is not None:
+        clear_trouble(deps, watch, now)
+    return counted
+
+
+def _read(deps: Deps, intake: Intake, now: datetime) -> int:
+    """Raises: PlatformError; what was read before it is counted and stays."""
+    until = now + (deps.platform.clock_skew() or timedelta())
+    if until <= intake.cursor_at:
+        return 0
+    counted = 0
+    since = intake.cursor_at - OVERLAP
+    for page in deps.platform.calls(intake.prompt_id, since=since, until=until):
+        newest = max((c.recorded_at for c in page.calls), default=intake.cursor_at)
+        counted += _commit(deps, intake.owner, page.calls, page.rejected, cursor=min(newest, until))
+    counted += _commit(deps, intake.owner, (), {}, cursor=until)
+    _read_feedback(deps, intake, until)
+    return counted
+
+
+def _commit(deps: Deps, owner: str, calls: tuple[Call, ...], rejected: Mapping[str, int], *, cursor: datetime) -> int:
+    """One page; False when somebody else has moved the cursor, and then the next poll reads it again."""
+    with deps.store.write() as connection:
+        intake = intakes.find_intake(connection, owner)
+        if intake is None or not intake.open:
+            return 0
+        fresh_ids = intakes.unseen(connection, owner, (c.id for c in calls))
+        fresh: dict[str, Call] = {c.id: c for c in calls if c.id in fresh_ids}
+        mine = [c for c in fresh.values() if c.version_id == intake.version_id and c.started_at >= intake.started_from]
+        others = sum(1 for c in fresh.values() if c.version_id != intake.version_id)
+        intakes.add_to_windows(connection, owner, _slotted(mine, intake))
+        cursor = max(cursor, intake.cursor_at)
+        forget = cursor - 2 * OVERLAP
+        intakes.mark_seen(connection, owner, {c.id: c.recorded_at for c in fresh.values()}, forget_before=forget)
+        newest = max((c.recorded_at for c in mine), default=None)
+        intakes.advance(
+            connection,
+            intake,
+            replace(
+                intake,
+                cursor_at=cursor,
+                other_versions=intake.other_versions + others,
+                rejected=dict(Counter(intake.rejected) + Counter(rejected)),
+                last_record_at=max(filter(None, (newest, intake.last_record_at)), default=None),
+            ),
+        )
+        return len(mine)
+
+
+def _slotted(calls: Iterable[Call], intake: Intake) -> dict[datetime, Summary]:
+    """Each call into the window in which it started, or as late into the first that is still open."""
+    slots: dict[tuple[datetime, bool], list[Call]] = {}
+    for call in calls:
+        slot = slot_for(call.started_at, intake.sealed_until)
+        slots.setdefault((slot.start, slot.late), []).append(call)
+    parts: dict[datetime, Summary] = {}
+    for (start, late), members in slots.items():
+        part = summarise(members, late=late)
+        parts[start] = parts[start].merge(part) if start in parts else part
+    return parts
+
+
+def _read_feedback(deps: Deps, intake: Intake, until: datetime) -> None:
+    """Feedback comes late by nature: it counts in the window that is open when it arrives."""
+    try:
+        items = deps.platform.feedback(intake.prompt_id, since=intake.feedback_at - OVERLAP)
+    except PlatformError as exc:
+        # Feedback is a bonus: its absence must not blind the rules that need none.
+        log.debug("feedback is not available", extra={"action": "feedback_failed", "why": str(exc)})
+        return
+    with deps.store.write() as connection:
+        fresh = intakes.find_intake(connection, intake.owner)
+        if fresh is None or not fresh.open:
+            return
+        _count_feedback(connection, fresh, items)
+        after = replace(fresh, feedback_at=max(fresh.feedback_at, min(until, _newest(items, fresh.feedback_at))))
+        intakes.advance(connection, fresh, after)
+
+
+def _count_feedback(connection: Connection, intake: Intake, items: tuple[Feedback, ...]) -> None:
+    mine = {
+        f"{_FEEDBACK_PREFIX}{f.id}": f
+        for f in items
+        if f.version_id == intake.version_id and f.created_at >= intake.started_from
+    }
+    new = intakes.unseen(connection, intake.owner, mine)
+    if not new:
+        return
+    start = max(intake.sealed_until, window_start(max(mine[key].created_at for key in new)))
+    intakes.add_to_windows(
+        connection, intake.owner, {window_start(start): summarise_feedback(mine[key] for key in new)}
+    )
+    # Kept for as long as the intake is: feedback is not forgotten with the calls.
+    never = datetime.min.replace(tzinfo=start.tzinfo)
+    intakes.mark_seen(
+        connection, intake.owner, {key: datetime.max.replace(tzinfo=start.tzinfo) for key in new}, forget_before=never
+    )
+
+
+def _newest(items: tuple[Feedback, ...], at_least: datetime) -> datetime:
+    return max((f.created_at for f in items), default=at_least)

@@ -1,0 +1,70 @@
+"""
+The outbox's one sender: at least once, de-duplicated by key, in order within a thread.
+
+A row is SENDING before its message leaves. Found so at the next start, it may have arrived: the notifier looks for its
+key before posting again. A missing alert is worse than a repeated one.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.errors import NotifyError
+from watchdog.notify.protocol import Posted
+from watchdog.store import outbox
+from watchdog.store.outbox import Delivery
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchdog.jobs.deps import Deps
+    from watchdog.store.outbox import Parcel
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = timedelta(seconds=2)
+_LONGEST_PAUSE = timedelta(minutes=5)
+
+
+def run(deps: Deps, now: datetime) -> int:
+    """
+    Deliver everything that is due.
+
+    Returns: how many notices were delivered.
+    Raises: StoreError.
+    """
+    sent = 0
+    while True:
+        with deps.store.write() as connection:
+            parcel = outbox.next_parcel(connection, now)
+            if parcel is None or not outbox.mark_sending(connection, parcel):
+                return sent
+            found = outbox.root_of(connection, parcel.notice.thread)
+        sent += _deliver(deps, parcel, Posted(channel=found[0], ts=found[1]) if found else None, now)
+
+
+def _deliver(deps: Deps, parcel: Parcel, root: Posted | None, now: datetime) -> bool:
+    maybe_sent = parcel.state is Delivery.SENDING
+    try:
+        posted = deps.notifier.deliver(parcel.notice, root=root, maybe_sent=maybe_sent)
+    except NotifyError as exc:
+        state = (
+            Delivery.DEAD if exc.permanent else Delivery.SENDING if exc.outcome_unknown or maybe_sent else Delivery.NEW
+        )
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(parcel.attempts, 10))
+        if exc.retry_after_s is not None:
+            pause = timedelta(seconds=exc.retry_after_s)
+        with deps.store.write() as connection:
+            outbox.mark_failed(connection, parcel, error=str(exc), next_at=now + pause, state=state)
+        level = logging.ERROR if exc.permanent else logging.WARNING
+        log.log(
+            level, "a notice was not delivered", extra={"action": "notify_failed", "key": parcel.key, "why": str(exc)}
+        )
+        return False
+    with deps.store.write() as connection:
+        if root != posted:
+            outbox.set_root(connection, parcel.notice.thread, posted.channel, posted.ts)
+        outbox.mark_sent(connection, parcel, now)
+    return True

@@ -1,0 +1,45 @@
+"""A watch that cannot see says so, once it has lasted, and says when it can see again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.core import messages
+from watchdog.store import outbox, watches
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchdog.core.watch import Watch
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+# One failed request is no news; two minutes without sight is.
+PATIENCE = timedelta(minutes=2)
+
+
+def note_trouble(deps: Deps, watch: Watch, why: str, now: datetime) -> None:
+    """The watch holds for this reason."""
+    log.warning("the watch holds", extra={"action": "watch_holds", "watch_id": watch.id, "why": why})
+    held = replace(watch, trouble=why, trouble_since=watch.trouble_since or now)
+    with deps.store.write() as connection:
+        watches.set_trouble(connection, watch.id, why, held.trouble_since)
+        if held.trouble_since is not None and now - held.trouble_since >= PATIENCE:
+            outbox.put(connection, messages.holding(held, now))
+    deps.bell.sender.set()
+
+
+def clear_trouble(deps: Deps, watch: Watch, now: datetime) -> None:
+    """The watch can see again; a no-op when it could all along."""
+    if watch.trouble_since is None:
+        return
+    log.info("the watch goes on", extra={"action": "watch_resumed", "watch_id": watch.id})
+    with deps.store.write() as connection:
+        watches.set_trouble(connection, watch.id, "", None)
+        if now - watch.trouble_since >= PATIENCE:
+            outbox.put(connection, messages.resumed(watch, now))
+    deps.bell.sender.set()

@@ -1,0 +1,100 @@
+"""Stay until the numbers have recovered, and say so, or say that they did not."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from watchdog.core import messages
+from watchdog.core.incident import Incident, Recovery
+from watchdog.core.judgement import Reading
+from watchdog.core.recovery import assess, damage
+from watchdog.core.windows import watermark
+from watchdog.errors import PlatformError
+from watchdog.jobs.evaluate import panel_of
+from watchdog.store import incidents, intakes, outbox, watches
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchdog.core.recovery import Finding
+    from watchdog.core.watch import Watch
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+
+def run(deps: Deps, now: datetime) -> int:
+    """
+    Returns: how many verifications ended.
+    Raises: StoreError.
+    """
+    with deps.store.read() as connection:
+        verifying = incidents.in_recovery(connection, Recovery.VERIFYING)
+    return sum(_one(deps, incident, now) for incident in verifying)
+
+
+def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
+    moved = _moved_elsewhere(deps, incident)
+    with deps.store.read() as connection:
+        watch = watches.find_watch(connection, incident.watch_id)
+        if watch is None:
+            return False
+        finding = None if moved else _assess(deps, incident, watch, now)
+    if finding is None and not moved:
+        return False
+    recovery = Recovery.VOID if moved or finding is None else finding.recovery
+    reason = moved or (finding.reason if finding else "")
+    restored = finding.restored if finding else incident.restored
+    if recovery is Recovery.VERIFYING and restored.calls == incident.restored.calls:
+        return False
+    with deps.store.write() as connection:
+        if not incidents.record_recovery(connection, incident, recovery, at=now, why=reason, restored=restored):
+            return False
+        if recovery is Recovery.VERIFYING:
+            return False
+        intakes.close_intake(connection, incident.id)
+        ended = incidents.find_incident(connection, incident.id)
+        if ended is not None:
+            outbox.put(connection, messages.recovery(ended, watch, now))
+    log.info(
+        "verification ended",
+        extra={"action": "verification_ended", "incident_id": incident.id, "recovery": recovery.value, "why": reason},
+    )
+    deps.bell.sender.set()
+    return True
+
+
+def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Finding | None:
+    with deps.store.read() as connection:
+        intake = intakes.find_intake(connection, incident.id)
+        if intake is None:
+            return None
+        sealed_until = max(intake.sealed_until, watermark(min(intake.cursor_at, now), watch.lag))
+        windows = intakes.windows_between(connection, incident.id, since=intake.started_from, until=sealed_until)
+        panel = panel_of(deps, connection, watch)
+    with deps.store.write() as connection:
+        intakes.seal(connection, incident.id, sealed_until)
+    tripped = {Reading.from_json(value).rule for value in incident.tripped}
+    baseline = panel.baseline
+    damages = [
+        found
+        for seat in panel.seats
+        if seat.rule.name in tripped and baseline is not None
+        for found in [damage(seat.rule, baseline, watch.candidate)]
+        if found is not None
+    ]
+    overdue = incident.recovery_until is not None and now >= incident.recovery_until
+    return assess(panel, damages, windows, sealed_until=sealed_until, overdue=overdue)
+
+
+def _moved_elsewhere(deps: Deps, incident: Incident) -> str:
+    """A pointer that somebody else moved voids the verification; empty when it stands, or cannot be seen just now."""
+    try:
+        pointer = deps.platform.prompt(incident.saga.prompt_id).production_version_id
+    except PlatformError as exc:
+        log.info("the pointer cannot be seen", extra={"action": "pointer_unseen", "why": str(exc)})
+        return ""
+    if pointer == incident.saga.target_version_id:
+        return ""
+    return f"somebody moved production to {pointer} before the recovery was verified"
