@@ -64,7 +64,8 @@ def progressed(incident: Incident, watch: Watch, event: Event, why: str, at: dat
 def blind(incident: Incident, watch: Watch, why: str, at: datetime) -> Notice:
     """The rollback waits because the platform cannot be read."""
     headline = f"{incident.prompt_slug}: reverting {watch.candidate_label} waits for the platform"
-    step = f"{_sentence(why)} It goes on as soon as the platform answers; promote {watch.control_label} by hand if you can."
+    meanwhile = f"It goes on as soon as the platform answers; promote {watch.control_label} by hand if you can."
+    step = f"{_sentence(why)} {meanwhile}"
     return _notice(incident, watch, at, "blind", Tone.ALARM, headline, step)
 
 

@@ -1,0 +1,88 @@
+"""
+One look at everything that is due, in the order in which the data flows.
+
+Each stage stands alone: a platform that fails in one leaves the others their turn, and the next tick tries again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from watchdog.core.incident import Recovery
+from watchdog.core.watch import WatchState
+from watchdog.errors import PlatformError, StoreError
+from watchdog.jobs import detect, evaluate, freeze, ingest, verify
+from watchdog.store import incidents, watches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Pulse:
+    """
+    When the last ticks were, for supervision. Written by the ticking thread, read by others.
+
+    Attributes:
+        full_at: start of the last look at everything.
+        completed: ticks completed since the start.
+        failing: stage -> why it failed the last time; a stage that works is absent.
+    """
+
+    full_at: datetime | None = None
+    completed: int = 0
+    failing: dict[str, str] = field(default_factory=dict)
+
+
+def run(deps: Deps, pulse: Pulse) -> None:
+    """A full look every `terms.tick`; in between only at young watches and verifications."""
+    now = deps.clock.now()
+    if pulse.full_at is None or now - pulse.full_at >= deps.terms.tick:
+        pulse.full_at = now
+        _stage(pulse, "detect", lambda: detect.run(deps, now))
+        _stage(pulse, "freeze", lambda: freeze.run(deps, now))
+        _stage(pulse, "ingest", lambda: ingest.run(deps, deps.clock.now()))
+        _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
+        _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
+    else:
+        _stage(pulse, "young", lambda: _young(deps, now))
+    pulse.completed += 1
+
+
+def _young(deps: Deps, now: datetime) -> int:
+    with deps.store.read() as connection:
+        young = [w for w in watches.open_watches(connection) if w.is_young(now)]
+        verifying = incidents.in_recovery(connection, Recovery.VERIFYING)
+    if any(w.state is WatchState.FREEZING for w in young):
+        freeze.run(deps, now)
+    if young or verifying:
+        ingest.run(deps, now, [*(w.id for w in young), *(i.id for i in verifying)])
+    if young:
+        evaluate.run(deps, deps.clock.now(), frozenset(w.id for w in young))
+    if verifying:
+        verify.run(deps, deps.clock.now())
+    return len(young) + len(verifying)
+
+
+def _stage(pulse: Pulse, name: str, work: Callable[[], int]) -> None:
+    try:
+        work()
+    except (PlatformError, StoreError) as exc:
+        if pulse.failing.get(name) != str(exc):
+            log.warning(
+                "a stage failed; trying again at the next tick", extra={"action": f"{name}_failed", "why": str(exc)}
+            )
+        pulse.failing[name] = str(exc)
+    except Exception as exc:
+        # The outermost frame of a job: one stage's bug must not stop the others, and must be seen.
+        log.exception("a stage failed unexpectedly", extra={"action": f"{name}_failed"})
+        pulse.failing[name] = f"{type(exc).__name__}: {exc}"
+    else:
+        pulse.failing.pop(name, None)
