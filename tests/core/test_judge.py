@@ -1,0 +1,221 @@
+"""From sealed windows to a verdict, on recorded and on planted calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from tests.builders import T0, call, rule_set, success_rule
+from watchdog.core.judge import Progress, advance, begin, judge
+from watchdog.core.judgement import ReadingState
+from watchdog.core.model import ErrorKind
+from watchdog.core.panel import Panel, assemble
+from watchdog.core.rules import Action, Metric, Rule, Statistic
+from watchdog.core.watch import Verdict
+from watchdog.core.windows import WINDOW, Summary, summarise
+from watchdog.stats.eprocess import State
+
+N_WINDOWS = 8640
+Windows = list[tuple[datetime, Summary]]
+
+
+def calls(n: int, failures: int, **given: object) -> Summary:
+    return summarise(call(i, ok=i >= failures, **given) for i in range(n))  # type: ignore[arg-type]
+
+
+def each_in_its_window(*outcomes: bool, **given: object) -> Windows:
+    """One call a window."""
+    return [(T0 + i * WINDOW, calls(1, 0 if ok else 1, **given)) for i, ok in enumerate(outcomes)]
+
+
+def panel(*rules: Rule, baseline: Summary | None = None) -> Panel:
+    known = calls(1000, 10) if baseline is None else baseline
+    return assemble(rule_set(*rules), known, n_windows=N_WINDOWS, min_baseline_calls=50)
+
+
+def judged(seats: Panel, windows: Windows) -> Progress:
+    return advance(seats, begin(seats), windows, sealed_until=windows[-1][0] + WINDOW)
+
+
+def test_a_wall_of_failures_is_found_within_a_handful_of_calls() -> None:
+    """And judging stops there: the evidence names the calls that it took."""
+    seats = panel()
+    progress = judged(seats, each_in_its_window(*[False] * 50))
+    judgement = judge(seats, progress)
+
+    assert Verdict.REGRESSED is judgement.verdict
+    assert progress.candidate.calls <= 3
+    assert progress.candidate.calls == judgement.tripped[0].tripped_after
+    assert "failures 1.0 % -> 100.0 %" in judgement.reason
+
+
+def test_calls_like_those_of_the_baseline_are_ok() -> None:
+    """Nothing got worse, and the reason says of how many calls."""
+    seats = panel()
+    judgement = judge(seats, judged(seats, each_in_its_window(*[i % 100 != 50 for i in range(400)])))
+
+    assert Verdict.OK is judgement.verdict
+    assert "400 calls" in judgement.reason
+
+
+def test_a_better_version_is_ok() -> None:
+    """The tests are one-sided."""
+    seats = panel(baseline=calls(1000, 300))
+
+    assert Verdict.OK is judge(seats, judged(seats, each_in_its_window(*[True] * 300))).verdict
+
+
+def test_without_a_call_there_is_no_data() -> None:
+    """Silence is not health."""
+    seats = panel()
+
+    assert Verdict.NO_DATA is judge(seats, begin(seats)).verdict
+
+
+def test_the_clock_starts_with_the_first_call_that_carries_the_version() -> None:
+    """Clients cache the old version: hours without a call are no evidence of anything."""
+    seats = panel()
+    waited = advance(seats, begin(seats), [], sealed_until=T0 + 500 * WINDOW)
+
+    assert waited.judged_until is None
+    assert dict.fromkeys(waited.states, 0) == {name: s.steps for name, s in waited.states.items()}
+
+
+def test_the_verdict_does_not_depend_on_when_one_looked() -> None:
+    """One look after the other, with the evidence stored in between, or all at once: the same bits."""
+    rng = np.random.default_rng(7)
+    windows = each_in_its_window(*(rng.random(120) > 0.03))
+    seats = panel()
+    at_once = judged(seats, windows)
+
+    stepwise = begin(seats)
+    for i in range(0, len(windows), 7):
+        part = windows[i : i + 7]
+        stepwise = advance(seats, stepwise, part, sealed_until=part[-1][0] + WINDOW)
+        stored = {name: State.from_bytes(state.to_bytes()) for name, state in stepwise.states.items()}
+        stepwise = replace(stepwise, states=stored)
+
+    assert {n: s.to_bytes() for n, s in at_once.states.items()} == {n: s.to_bytes() for n, s in stepwise.states.items()}
+    assert at_once.candidate == stepwise.candidate
+
+
+def test_too_many_unusable_rows_make_it_inconclusive() -> None:
+    """What is left may not be a fair sample; even a clear regression does not revert then."""
+    seats = panel()
+    progress = judged(seats, each_in_its_window(*[False] * 5))
+    judgement = judge(seats, progress, rejected={"negative latency": 3})
+
+    assert Verdict.INCONCLUSIVE is judgement.verdict
+    assert "3 x negative latency" in judgement.reason
+
+
+def test_too_small_a_baseline_leaves_only_absolute_rules() -> None:
+    """It is said, and the absolute rule still catches total breakage."""
+    limit = Rule(name="floor", metric=Metric.SUCCESS, statistic=Statistic.LIMIT, limit_share=0.5)
+    seats = panel(success_rule(), limit, baseline=calls(10, 0))
+
+    fine = judge(seats, judged(seats, each_in_its_window(*[True] * 30)))
+    broken = judge(seats, judged(seats, each_in_its_window(*[False] * 40)))
+
+    assert Verdict.INCONCLUSIVE is fine.verdict
+    assert "only absolute rules judge: the baseline has 10 calls; at least 50 are needed" == fine.reason
+    assert "floor" == broken.tripped[0].rule
+
+
+def test_a_rule_that_only_alerts_does_not_stop_the_judging() -> None:
+    """Another rule may still have to act."""
+    seats = panel(success_rule(action=Action.ALERT))
+    progress = judged(seats, each_in_its_window(*[False] * 20))
+
+    assert 20 == progress.candidate.calls
+    assert Verdict.REGRESSED is judge(seats, progress).verdict
+
+
+def test_a_rule_says_nothing_before_its_minimum_of_calls() -> None:
+    """Then it trips at once when the evidence was there all along."""
+    seats = panel(success_rule(min_calls=25))
+    before = judge(seats, judged(seats, each_in_its_window(*[False] * 24)))
+    after = judge(seats, judged(seats, each_in_its_window(*[False] * 40)))
+
+    assert (Verdict.INCONCLUSIVE, ReadingState.WAITING) == (before.verdict, before.readings[0].state)
+    assert 25 == after.tripped[0].tripped_after
+
+
+@pytest.mark.parametrize(
+    ("rule", "worse"),
+    [
+        (
+            Rule(name="p95", metric=Metric.LATENCY, statistic=Statistic.QUANTILE, quantile=0.95, margin_rel=0.2),
+            "latency_ms",
+        ),
+        (Rule(name="all", metric=Metric.LATENCY, statistic=Statistic.DISTRIBUTION, margin_rel=0.2), "latency_ms"),
+        (
+            Rule(name="over", metric=Metric.LATENCY, statistic=Statistic.LIMIT, quantile=0.9, limit_value=1500.0),
+            "latency_ms",
+        ),
+        (Rule(name="cost", metric=Metric.COST, statistic=Statistic.MEAN, margin_rel=0.15), "cost_usd"),
+        (Rule(name="budget", metric=Metric.COST, statistic=Statistic.LIMIT, limit_value=0.02), "cost_usd"),
+    ],
+    ids=lambda v: v.name if isinstance(v, Rule) else "",
+)
+def test_each_statistic_finds_what_it_is_for_and_nothing_else(rule: Rule, worse: str) -> None:
+    """Five times slower or dearer is found soon; the same again is not."""
+    rng = np.random.default_rng(11)
+    usual = {"latency_ms": 800.0, "cost_usd": 0.01}[worse]
+
+    def window(i: int, factor: float) -> tuple[datetime, Summary]:
+        return T0 + i * WINDOW, summarise([call(i, **{worse: usual * factor * float(np.exp(rng.normal(0, 0.3)))})])
+
+    baseline = summarise(call(i, **{worse: usual * float(np.exp(rng.normal(0, 0.3)))}) for i in range(1000))
+    seats = panel(rule, baseline=baseline)
+    same = judge(seats, judged(seats, [window(i, 1.0) for i in range(300)]))
+    bad = judged(seats, [window(i, 5.0) for i in range(300)])
+
+    assert Verdict.OK is same.verdict
+    assert Verdict.REGRESSED is judge(seats, bad).verdict
+    assert bad.candidate.calls <= 25
+
+
+def test_an_error_kind_is_told_from_other_failures() -> None:
+    """A rule on broken JSON does not trip over timeouts."""
+    rule = Rule(
+        name="json",
+        metric=Metric.ERROR_KIND,
+        statistic=Statistic.PROPORTION,
+        error_kind=ErrorKind.UNPARSABLE,
+        margin_abs=0.01,
+    )
+    seats = panel(rule)
+
+    def failing(kind: ErrorKind) -> Windows:
+        bad = summarise([replace(call(1, ok=False), error_kind=kind)])
+        return [(T0 + i * WINDOW, bad) for i in range(30)]
+
+    assert Verdict.OK is judge(seats, judged(seats, failing(ErrorKind.TIMEOUT))).verdict
+    assert Verdict.REGRESSED is judge(seats, judged(seats, failing(ErrorKind.UNPARSABLE))).verdict
+
+
+def test_negative_feedback_is_judged_among_all_feedback() -> None:
+    """It has its own denominator, not the calls."""
+    rule = Rule(name="thumbs", metric=Metric.FEEDBACK, statistic=Statistic.PROPORTION, margin_abs=0.05)
+    baseline = replace(calls(1000, 0), feedback_good=190, feedback_bad=10)
+    seats = panel(rule, baseline=baseline)
+    bad = [(T0 + i * WINDOW, replace(calls(10, 0), feedback_bad=1)) for i in range(30)]
+
+    tripped = judge(seats, judged(seats, bad)).tripped
+
+    assert tripped[0].tripped_after is not None
+    assert tripped[0].tripped_after <= 6
+
+
+def test_a_platform_that_tells_no_cost_does_not_silence_the_other_rules() -> None:
+    """The cost rule says that it cannot judge; the success rule goes on."""
+    cost = Rule(name="cost", metric=Metric.COST, statistic=Statistic.MEAN, margin_rel=0.15)
+    seats = panel(success_rule(), cost, baseline=calls(1000, 10, cost_usd=None))
+    judgement = judge(seats, judged(seats, each_in_its_window(*[True] * 50, cost_usd=None)))
+
+    assert Verdict.OK is judgement.verdict
+    assert ReadingState.UNABLE is judgement.readings[1].state

@@ -1,0 +1,306 @@
+"""Rows: what goes in comes out, and a state changes by compare-and-set only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import MINUTE, SECOND, T0, call, incident, promotion, reading, rule_set, watch
+from watchdog.core.guards import HOUR
+from watchdog.core.incident import Recovery
+from watchdog.core.notice import Fact, Link, Notice, Tone
+from watchdog.core.promotion import Standing
+from watchdog.core.rollback import Event, SagaState
+from watchdog.core.watch import Verdict, WatchState
+from watchdog.core.windows import WINDOW, Summary, summarise
+from watchdog.errors import IllegalTransition
+from watchdog.store import events, incidents, intakes, journal, outbox, watches
+from watchdog.store.intakes import Intake
+from watchdog.store.outbox import Delivery
+from watchdog.store.watches import Baseline
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from watchdog.core.watch import Watch
+    from watchdog.store.database import Store
+
+
+def opened(connection: Connection) -> Watch:
+    """A watch in the database."""
+    fresh = watch()
+    journal.record_promotion(connection, fresh.promotion, Standing.ON_WATCH)
+    watches.open_watch(connection, fresh, rule_set())
+    return fresh
+
+
+def notice(key: str = "a", thread: str = "t", **given: object) -> Notice:
+    values: dict[str, object] = {"tone": Tone.ALARM, "headline": "h", "step": "s", "at": T0}
+    return Notice(key=key, thread=thread, **{**values, **given})  # type: ignore[arg-type]
+
+
+def intake(owner: str = "w") -> Intake:
+    return Intake(
+        owner=owner,
+        prompt_id="support",
+        version_id="v2",
+        started_from=T0,
+        cursor_at=T0,
+        sealed_until=T0,
+        open=True,
+        other_versions=0,
+        rejected={},
+        feedback_at=T0,
+        last_record_at=None,
+    )
+
+
+def test_a_watch_comes_back_as_it_went_in(store: Store) -> None:
+    """Every field, with the rules it began with."""
+    with store.write() as connection:
+        fresh = opened(connection)
+
+    with store.read() as connection:
+        assert fresh == watches.find_watch(connection, fresh.id)
+        assert rule_set() == watches.rules_of(connection, fresh)
+
+
+def test_a_promotion_is_watched_once(store: Store) -> None:
+    """Detecting twice cannot make two watches, nor two journal entries."""
+    with store.write() as connection:
+        fresh = opened(connection)
+        assert not watches.open_watch(connection, fresh, rule_set())
+        assert not journal.record_promotion(connection, fresh.promotion, Standing.ADOPTED)
+
+
+def test_a_frozen_baseline_is_never_replaced(store: Store) -> None:
+    """Insert-only."""
+    with store.write() as connection:
+        fresh = opened(connection)
+        first = Baseline(
+            watch_id=fresh.id,
+            version_id="v1",
+            from_at=T0 - HOUR,
+            until_at=T0,
+            summary=summarise([call(1)]),
+            frozen_at=T0,
+        )
+        assert watches.freeze_baseline(connection, first)
+        assert not watches.freeze_baseline(connection, replace(first, summary=Summary()))
+        assert first == watches.find_baseline(connection, fresh.id)
+
+
+def test_of_two_that_judge_the_same_window_one_is_refused(store: Store) -> None:
+    """And its evidence is not written."""
+    with store.write() as connection:
+        fresh = opened(connection)
+
+        def judged(states: dict[str, bytes]) -> bool:
+            return watches.save_judgement(
+                connection,
+                fresh,
+                judged_until=T0 + WINDOW,
+                first_call_at=T0,
+                verdict=Verdict.OK,
+                reason="fine",
+                candidate=summarise([call(1)]),
+                readings=[reading().to_json()],
+                states=states,
+            )
+
+        assert judged({"success": b"one"})
+        assert not judged({"success": b"two"})
+        assert {"success": b"one"} == watches.evidence_of(connection, fresh.id)
+
+
+def test_a_state_changes_only_from_the_state_that_was_read(store: Store) -> None:
+    """Zero rows changed means that another was first; the history has one entry."""
+    with store.write() as connection:
+        fresh = opened(connection)
+        assert watches.change_state(connection, fresh, WatchState.TRIPPED, event="tripped", at=T0)
+        assert not watches.change_state(connection, fresh, WatchState.PASSED, event="ended", at=T0)
+        assert ["opened", "tripped"] == [e.event for e in events.history(connection, fresh.id)]
+
+
+def test_an_incident_comes_back_as_it_went_in(store: Store) -> None:
+    """Every field."""
+    with store.write() as connection:
+        opened(connection)
+        assert incidents.open_incident(connection, incident())
+        assert incident() == incidents.find_incident(connection, incident().id)
+
+
+def test_a_promotion_has_one_incident_ever(store: Store) -> None:
+    """Detecting a regression twice cannot revert twice."""
+    with store.write() as connection:
+        opened(connection)
+        assert incidents.open_incident(connection, incident())
+        assert not incidents.open_incident(connection, incident())
+
+
+def test_a_stale_token_changes_nothing(store: Store) -> None:
+    """Who read before another wrote must read again."""
+    with store.write() as connection:
+        opened(connection)
+        stale = incident()
+        incidents.open_incident(connection, stale)
+        assert incidents.record(connection, stale, Event.INTENDED, at=T0, why="")
+        assert not incidents.record(connection, stale, Event.INTENDED, at=T0, why="")
+        assert not incidents.postpone(connection, stale, T0 + MINUTE)
+
+
+def test_an_event_that_does_not_follow_changes_nothing(store: Store) -> None:
+    """The table is asked before the database."""
+    with store.write() as connection:
+        opened(connection)
+        incidents.open_incident(connection, incident())
+        with pytest.raises(IllegalTransition):
+            incidents.record(connection, incident(), Event.AUDITED, at=T0, why="")
+        assert incident() == incidents.find_incident(connection, incident().id)
+
+
+def test_sending_commits_the_attempt_and_its_time(store: Store) -> None:
+    """That is what a start after a crash reads."""
+    with store.write() as connection:
+        opened(connection)
+        incidents.open_incident(connection, incident(SagaState.INTENT))
+        incidents.record(connection, incident(SagaState.INTENT), Event.SENT, at=T0 + SECOND, why="")
+        after = incidents.find_incident(connection, incident().id)
+
+    assert after is not None
+    assert (SagaState.SENDING, 1, T0 + SECOND) == (after.state, after.saga.attempt, after.saga.sent_at)
+
+
+def test_a_superseded_rollback_has_nothing_to_verify(store: Store) -> None:
+    """Its recovery is void, with the reason."""
+    with store.write() as connection:
+        opened(connection)
+        incidents.open_incident(connection, incident(SagaState.INTENT))
+        incidents.record(connection, incident(SagaState.INTENT), Event.HUMAN_MOVED, at=T0, why="ana promoted v3")
+        after = incidents.find_incident(connection, incident().id)
+
+    assert after is not None
+    assert (Recovery.VOID, "ana promoted v3", T0) == (after.recovery, after.recovery_reason, after.closed_at)
+
+
+def test_reverts_are_counted_for_the_guards(store: Store) -> None:
+    """Held and superseded ones do not count."""
+    with store.write() as connection:
+        opened(connection)
+        incidents.open_incident(connection, incident(SagaState.HELD))
+        assert 0 == incidents.reverts_since(connection, T0 - HOUR)
+        incidents.record(connection, incident(SagaState.HELD), Event.APPROVED, at=T0, why="")
+        assert 1 == incidents.reverts_since(connection, T0 - HOUR)
+        assert 1 == incidents.reverts_since(connection, T0, prompt_id="support")
+        assert 0 == incidents.reverts_since(connection, T0, prompt_id="other")
+        assert 0 == incidents.reverts_since(connection, T0 + SECOND)
+
+
+def test_windows_merge_what_comes_in_pieces(store: Store) -> None:
+    """Two pages may hold calls of one window."""
+    with store.write() as connection:
+        intakes.add_to_windows(connection, "w", {T0: summarise([call(1)])})
+        intakes.add_to_windows(connection, "w", {T0: summarise([call(2, ok=False)]), T0 + WINDOW: summarise([call(3)])})
+        found = intakes.windows_between(connection, "w", since=T0, until=T0 + WINDOW)
+
+    assert ((T0, summarise([call(1), call(2, ok=False)])),) == found
+
+
+def test_ids_are_remembered_until_no_poll_can_ask_for_them(store: Store) -> None:
+    """The overlap's calls are counted once, and the table does not grow for ever."""
+    with store.write() as connection:
+        intakes.mark_seen(connection, "w", {"a": T0, "b": T0 + MINUTE}, forget_before=T0)
+        assert {"c"} == intakes.unseen(connection, "w", ["a", "b", "c"])
+        assert {"a"} == intakes.unseen(connection, "other", ["a"])
+        intakes.mark_seen(connection, "w", {}, forget_before=T0 + SECOND)
+        assert {"a"} == intakes.unseen(connection, "w", ["a", "b"])
+
+
+def test_of_two_that_read_the_same_page_one_is_refused(store: Store) -> None:
+    """Compare-and-set on the cursor."""
+    with store.write() as connection:
+        intakes.open_intake(connection, intake())
+        after = replace(intake(), cursor_at=T0 + MINUTE)
+        assert intakes.advance(connection, intake(), after)
+        assert not intakes.advance(connection, intake(), after)
+        assert after == intakes.find_intake(connection, "w")
+
+
+def test_a_seal_never_moves_back(store: Store) -> None:
+    """What was sealed stays sealed, whatever the clock does."""
+    with store.write() as connection:
+        intakes.open_intake(connection, intake())
+        intakes.seal(connection, "w", T0 + MINUTE)
+        intakes.seal(connection, "w", T0 + SECOND)
+        found = intakes.find_intake(connection, "w")
+
+    assert found is not None
+    assert T0 + MINUTE == found.sealed_until
+
+
+def test_a_notice_is_put_in_once(store: Store) -> None:
+    """The same key is never announced twice, and it comes back as it went in."""
+    full = notice(
+        facts=(Fact(label="a", value="b"),), evidence=("e",), changes=("c",), links=(Link(text="l", url="u"),)
+    )
+    with store.write() as connection:
+        assert outbox.put(connection, full)
+        assert not outbox.put(connection, notice(headline="other"))
+        assert [full] == [p.notice for p in outbox.parcels(connection)]
+
+
+def test_a_thread_is_delivered_in_order_and_does_not_hold_up_others(store: Store) -> None:
+    """The head of a thread that must wait blocks its own thread only."""
+    with store.write() as connection:
+        for key, thread in (("a1", "a"), ("a2", "a"), ("b1", "b")):
+            outbox.put(connection, notice(key, thread))
+        first = outbox.next_parcel(connection, T0)
+        assert first is not None
+        assert outbox.mark_sending(connection, first)
+        outbox.mark_failed(connection, first, error="down", next_at=T0 + MINUTE, state=Delivery.NEW)
+        second = outbox.next_parcel(connection, T0)
+        assert second is not None
+        later = outbox.next_parcel(connection, T0 + MINUTE)
+
+    assert ("a1", "b1") == (first.key, second.key)
+    assert later is not None
+    assert ("a1", 1) == (later.key, later.attempts)
+
+
+def test_of_two_senders_one_gets_the_parcel(store: Store) -> None:
+    """Compare-and-set on state and attempts."""
+    with store.write() as connection:
+        outbox.put(connection, notice())
+        parcel = outbox.next_parcel(connection, T0)
+        assert parcel is not None
+        assert outbox.mark_sending(connection, parcel)
+        assert not outbox.mark_sending(connection, parcel)
+
+
+def test_a_dead_notice_lets_the_next_of_its_thread_pass(store: Store) -> None:
+    """One message that Slack will never take must not silence an incident."""
+    with store.write() as connection:
+        outbox.put(connection, notice("a1", "a"))
+        outbox.put(connection, notice("a2", "a"))
+        first = outbox.next_parcel(connection, T0)
+        assert first is not None
+        outbox.mark_failed(connection, first, error="refused", next_at=T0, state=Delivery.DEAD)
+        second = outbox.next_parcel(connection, T0)
+
+    assert second is not None
+    assert "a2" == second.key
+
+
+def test_the_journal_is_in_order_of_time(store: Store) -> None:
+    """Not in the order in which the promotions were found."""
+    with store.write() as connection:
+        journal.record_promotion(connection, promotion("v3", at=T0 + MINUTE), Standing.ON_WATCH)
+        journal.record_promotion(connection, promotion("v2", at=T0), Standing.ON_WATCH)
+        journal.set_standing(connection, promotion("v2", at=T0).id, Standing.PASSED)
+        found = journal.journal(connection, "support")
+
+    assert [("v2", Standing.PASSED), ("v3", Standing.ON_WATCH)] == [
+        (e.promotion.to_version_id, e.standing) for e in found
+    ]

@@ -1,0 +1,105 @@
+"""From settings to the parts that do the work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.clock import SystemClock
+from watchdog.core.terms import Terms
+from watchdog.jobs.deps import Deps
+from watchdog.store.database import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from watchdog.clock import Clock
+    from watchdog.config.settings import PlatformSettings, Settings, SlackSettings
+    from watchdog.notify.protocol import Notifier
+    from watchdog.platforms.prompthelm import PromptHelm
+
+# A proxy may hold a request for as long again as we waited for it, and no less than this is safe.
+_SETTLE_FLOOR = timedelta(seconds=30)
+
+
+def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock: Clock | None = None) -> Deps:
+    """
+    Everything a daemon needs.
+
+    Raises: ConfigError: a secret that does not resolve, or an option that cannot be used. StoreError.
+    """
+    clock = clock or SystemClock()
+    return Deps(
+        store=Store(settings.store.read_url(env)),
+        platform=platform_of(settings, env, clock),
+        notifier=notifier_of(settings, env, console, clock),
+        clock=clock,
+        rules=settings.rules,
+        terms=terms_of(settings),
+    )
+
+
+def platform_of(settings: Settings, env: Mapping[str, str], clock: Clock) -> PromptHelm:
+    from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
+
+    given: PlatformSettings = settings.platform
+    options = PromptHelmOptions(
+        url=given.url,
+        app_url=given.app_url,
+        compare_path=given.compare_path,
+        environment=settings.watch.environment,
+        timeout_s=given.timeout.total_seconds(),
+        paths=given.paths,
+        proxy_from_env=given.proxy_from_env,
+        ca_file=given.ca_file,
+    )
+    return PromptHelm(
+        options,
+        read_token=lambda: given.token.read(env),
+        clock=clock,
+        uniform=random.SystemRandom().random,
+    )
+
+
+def notifier_of(settings: Settings, env: Mapping[str, str], console: Console, clock: Clock) -> Notifier:
+    """Slack where it is configured, else the terminal."""
+    given = settings.slack
+    if given is None:
+        from watchdog.notify.terminal import TerminalNotifier
+
+        return TerminalNotifier(console)
+    return slack_of(given, env, clock)
+
+
+def slack_of(given: SlackSettings, env: Mapping[str, str], clock: Clock) -> Notifier:
+    raise NotImplementedError
+
+
+def terms_of(settings: Settings) -> Terms:
+    """What the jobs need to know."""
+    timeout = settings.platform.timeout
+    return Terms(
+        prompts=settings.watch.prompts,
+        exclude=settings.watch.exclude,
+        baseline=settings.watch.baseline,
+        length=settings.watch.length,
+        min_baseline_calls=settings.watch.min_baseline_calls,
+        most=settings.watch.act,
+        tick=settings.watch.tick,
+        fast_tick=min(settings.watch.tick, timedelta(seconds=5)),
+        recovery_deadline=settings.recovery.deadline,
+        settle=max(_SETTLE_FLOOR, 2 * timeout),
+        config_digest=_digest(settings),
+    )
+
+
+def _digest(settings: Settings) -> str:
+    """Identifies what was in force; secrets are only references, and stay out of it."""
+    plain = {"watch": asdict(settings.watch), "recovery": asdict(settings.recovery), "rules": settings.rules.digest}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,63 @@
+"""Exit statuses, and the one frame in which errors become words on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+from rich.console import Console
+
+from watchdog.errors import (
+    AddressInUse,
+    ConfigError,
+    DaemonRunning,
+    NotifyError,
+    PlatformError,
+    StoreError,
+    WatchdogError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OK = 0
+FAILED = 1  # it ran, and the answer is no
+USAGE = 2  # the command line or the configuration is wrong; nothing was started
+UNAVAILABLE = 3  # the platform, the database, Slack or a port cannot be used just now
+
+
+def out() -> Console:
+    """Standard output: colours and boxes in a terminal, plain lines in a pipe."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def stop(status: int, message: str) -> NoReturn:
+    """Say why, and leave."""
+    err().print(f"promptwatch: {message}", markup=False)
+    raise typer.Exit(status)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Every error that we raise on purpose becomes its message and an exit status; never a traceback."""
+    try:
+        yield
+    except ConfigError as exc:
+        n = len(exc.issues)
+        err().print(str(exc), markup=False)
+        stop(USAGE, f"{n} problem{'' if n == 1 else 's'} in the configuration; nothing was started")
+    except (StoreError, DaemonRunning, AddressInUse, PlatformError, NotifyError) as exc:
+        stop(UNAVAILABLE, str(exc))
+    except WatchdogError as exc:
+        stop(FAILED, str(exc))
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does; that is no failure of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(OK) from None

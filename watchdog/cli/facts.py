@@ -1,0 +1,105 @@
+"""What is in the database, as plain values for JSON and tables alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from watchdog.store import events, incidents, intakes, outbox, watches
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from watchdog.core.incident import Incident
+    from watchdog.core.watch import Watch
+    from watchdog.core.windows import Summary
+
+
+def moment(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def numbers(calls: Summary) -> dict[str, Any]:
+    """Units are in the names; rates are fractions."""
+    return {
+        "calls": calls.calls,
+        "success_rate": calls.success_rate,
+        "p50_ms": calls.latency_ms.quantile(0.5),
+        "p95_ms": calls.latency_ms.quantile(0.95),
+        "mean_cost_usd": calls.cost_usd.mean(),
+        "late_calls": calls.late,
+        "errors": {kind.value: n for kind, n in calls.errors.items()},
+    }
+
+
+def watch_facts(connection: Connection, watch: Watch) -> dict[str, Any]:
+    """One watch with what its rules say."""
+    baseline = watches.find_baseline(connection, watch.id)
+    intake = intakes.find_intake(connection, watch.id)
+    return {
+        "id": watch.id,
+        "prompt": watch.prompt_slug,
+        "from": watch.control_label or None,
+        "to": watch.candidate_label,
+        "promoted_by": watch.promotion.actor_id or watch.promotion.actor_type.value,
+        "promoted_at": moment(watch.promotion.at),
+        "state": watch.state.value,
+        "verdict": watch.verdict.value,
+        "reason": watch.reason,
+        "trouble": watch.trouble or None,
+        "most": watch.most.value,
+        "why_not_more": watch.why_not_more or None,
+        "first_call_at": moment(watch.first_call_at),
+        "judged_until": moment(watch.judged_until),
+        "ended_at": moment(watch.ended_at),
+        "baseline": numbers(baseline.summary) if baseline else None,
+        "candidate": numbers(watch.candidate),
+        "other_version_calls": intake.other_versions if intake else 0,
+        "rejected_rows": dict(intake.rejected) if intake else {},
+        "rules": watches.readings_of(connection, watch.id),
+    }
+
+
+def incident_facts(connection: Connection, incident: Incident) -> dict[str, Any]:
+    """One incident with its history."""
+    watch = watches.find_watch(connection, incident.watch_id)
+    return {
+        "id": incident.id,
+        "prompt": incident.prompt_slug,
+        "bad": watch.candidate_label if watch else incident.saga.bad_version_id,
+        "target": watch.control_label if watch else incident.saga.target_version_id,
+        "state": incident.state.value,
+        "recovery": incident.recovery.value,
+        "recovery_reason": incident.recovery_reason,
+        "opened_at": moment(incident.opened_at),
+        "closed_at": moment(incident.closed_at),
+        "attempts": incident.saga.attempt,
+        "audit_id": incident.audit_id or None,
+        "compare_url": incident.compare_url or None,
+        "changes": list(incident.changes),
+        "rules": [dict(reading) for reading in incident.tripped],
+        "restored": numbers(incident.restored),
+        "watch_id": incident.watch_id,
+        "history": history_facts(connection, incident.id),
+        "notices": [
+            {"key": p.key, "state": p.state.value, "attempts": p.attempts, "error": p.error or None}
+            for p in outbox.parcels(connection, thread=incident.id)
+        ],
+    }
+
+
+def history_facts(connection: Connection, subject: str) -> list[dict[str, Any]]:
+    """Every transition, oldest first."""
+    return [
+        {"at": moment(e.at), "event": e.event, "from": e.from_state, "to": e.to_state, "detail": e.detail}
+        for e in events.history(connection, subject)
+    ]
+
+
+def by_prefix(connection: Connection, identifier: str) -> tuple[list[Incident], list[Watch]]:
+    """Incidents and watches whose id begins so."""
+    return (
+        [i for i in incidents.all_incidents(connection, limit=10_000) if i.id.startswith(identifier)],
+        [w for w in watches.all_watches(connection, limit=10_000) if w.id.startswith(identifier)],
+    )

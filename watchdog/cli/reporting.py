@@ -1,0 +1,253 @@
+"""`status`, `incidents`, `show`: what the daemon knows, read from its database without disturbing it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from watchdog.cli import facts
+from watchdog.cli.exits import FAILED, out, stop
+from watchdog.cli.where import store_to_read
+from watchdog.core import words
+from watchdog.core.judgement import Reading, ReadingState
+from watchdog.errors import StoreUnusable
+from watchdog.store import incidents as incident_rows
+from watchdog.store import journal, outbox, watches
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from watchdog.store.database import Store
+
+_COLOURS = {
+    "ok": "green",
+    "recovered": "green",
+    "done": "green",
+    "regressed": "red",
+    "not_recovered": "red",
+    "needs_human": "red bold",
+    "held": "yellow",
+    "inconclusive": "yellow",
+    "unverified": "yellow",
+    "verifying": "yellow",
+    "no_data": "dim",
+}
+
+
+def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
+    database = _opened(config, store)
+    with database.read() as connection:
+        rows = [facts.watch_facts(connection, w) for w in watches.all_watches(connection, limit=20)]
+        pointers = journal.pointers_seen(connection)
+        polled = journal.cursor(connection, "promotions")
+        unsent = outbox.waiting(connection)
+        value = {
+            "store": database.name,
+            "prompts": len(pointers),
+            "last_poll_at": facts.moment(polled),
+            "notices_waiting": len(unsent),
+            "notices_waiting_since": facts.moment(unsent[0].created_at) if unsent else None,
+            "watches": rows,
+        }
+    if as_json:
+        _print_json(value)
+        return
+    console = out()
+    console.print(
+        f"{words.count(len(pointers), 'prompt')} known, platform last read {words.clock_time(polled)}, "
+        f"{words.count(len(unsent), 'notice')} waiting to be sent",
+        markup=False,
+    )
+    if not rows:
+        console.print("No promotion has been seen yet. The first one after the start will be watched.", markup=False)
+        return
+    _table(
+        console,
+        ("watch", "prompt", "promotion", "state", "verdict", "calls", "success", "p95", "cost"),
+        [
+            (
+                row["id"][:8],
+                row["prompt"],
+                f"{row['from'] or 'nothing'} -> {row['to']}",
+                row["state"],
+                row["verdict"],
+                f"{row['candidate']['calls']:,}",
+                _pair(row, "success_rate", words.percent),
+                _pair(row, "p95_ms", words.milliseconds),
+                _pair(row, "mean_cost_usd", words.dollars),
+            )
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row["trouble"]:
+            console.print(f"{row['prompt']}: holds: {row['trouble']}", markup=False)
+        elif row["state"] == "watching":
+            console.print(f"{row['prompt']} {row['to']}: {row['reason']}", markup=False)
+
+
+def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: int) -> None:
+    database = _opened(config, store)
+    with database.read() as connection:
+        rows = [facts.incident_facts(connection, i) for i in incident_rows.all_incidents(connection, limit=limit)]
+    if as_json:
+        _print_json(rows)
+        return
+    console = out()
+    if not rows:
+        console.print("No incidents.", markup=False)
+        return
+    _table(
+        console,
+        ("incident", "opened", "prompt", "bad", "target", "state", "recovery", "rules"),
+        [
+            (
+                row["id"][:8],
+                row["opened_at"],
+                row["prompt"],
+                row["bad"],
+                row["target"],
+                row["state"],
+                row["recovery"],
+                ", ".join(r["rule"] for r in row["rules"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def show(identifier: str, config: Path | None, store: str | None, *, as_json: bool) -> None:
+    database = _opened(config, store)
+    with database.read() as connection:
+        found_incidents, found_watches = facts.by_prefix(connection, identifier)
+        if len(found_incidents) + len(found_watches) != 1:
+            known = [i.id for i in found_incidents] + [w.id for w in found_watches]
+            what = f"fits {', '.join(known)}; give more of the id" if known else "fits no incident and no watch"
+            stop(FAILED, f"{identifier!r} {what}; see `promptwatch incidents` and `promptwatch status`")
+        value: dict[str, Any] = {}
+        if found_incidents:
+            value["incident"] = facts.incident_facts(connection, found_incidents[0])
+            watch = watches.find_watch(connection, found_incidents[0].watch_id)
+        else:
+            watch = found_watches[0]
+        if watch is not None:
+            value["watch"] = facts.watch_facts(connection, watch)
+            value["watch"]["history"] = facts.history_facts(connection, watch.id)
+    if as_json:
+        _print_json(value)
+    else:
+        _show(out(), value)
+
+
+def _show(console: Console, value: dict[str, Any]) -> None:
+    watch = value["watch"]
+    incident = value.get("incident")
+    if incident:
+        console.print(f"Incident {incident['id']}", markup=False, style="bold")
+        _pairs(
+            console,
+            (
+                ("prompt", incident["prompt"]),
+                ("rollback", f"{incident['bad']} -> {incident['target']}: {incident['state']}"),
+                ("recovery", f"{incident['recovery']}: {incident['recovery_reason']}"),
+                ("audit entry", incident["audit_id"] or words.NOTHING),
+                ("compare", incident["compare_url"] or words.NOTHING),
+                ("changed", "; ".join(incident["changes"]) or "not known"),
+            ),
+        )
+    console.print(f"Watch {watch['id']}", markup=False, style="bold")
+    _pairs(
+        console,
+        (
+            ("promotion", f"{watch['prompt']} {watch['from'] or 'nothing'} -> {watch['to']}"),
+            ("promoted by", f"{watch['promoted_by']}, {watch['promoted_at']}"),
+            ("state", watch["state"]),
+            ("verdict", f"{watch['verdict']}: {watch['reason']}"),
+            ("limited", watch["why_not_more"] or "no"),
+        ),
+    )
+    _numbers(console, watch, incident)
+    _table(
+        console,
+        ("rule", "state", "evidence", "trips at", "arithmetic"),
+        [
+            (r.rule, r.state.value, f"{r.nats:.1f} nats", f"{r.needed_nats:.1f} nats", r.sentence)
+            for r in map(Reading.from_json, watch["rules"])
+        ],
+    )
+    for title, events in (("Watch", watch["history"]), ("Incident", incident["history"] if incident else ())):
+        for event in events:
+            arrow = f"{event['from'] or '-'} -> {event['to']}"
+            console.print(f"{event['at']}  {title:<8}  {arrow:<24}  {event['detail']}", markup=False)
+
+
+def _numbers(console: Console, watch: dict[str, Any], incident: dict[str, Any] | None) -> None:
+    columns = [("baseline", watch["baseline"]), ("candidate", watch["candidate"])]
+    if incident and incident["restored"]["calls"]:
+        columns.append(("restored", incident["restored"]))
+    rows = [
+        (
+            name,
+            f"{n['calls']:,}",
+            words.percent(n["success_rate"]),
+            words.milliseconds(n["p50_ms"]),
+            words.milliseconds(n["p95_ms"]),
+            words.dollars(n["mean_cost_usd"]),
+            f"{n['late_calls']:,}",
+        )
+        for name, n in columns
+        if n is not None
+    ]
+    _table(console, ("calls of", "calls", "success", "p50", "p95", "cost per call", "late"), rows)
+
+
+def _pair(row: dict[str, Any], name: str, text: Any) -> str:
+    before = text(row["baseline"][name]) if row["baseline"] else words.NOTHING
+    return f"{before} -> {text(row['candidate'][name])}"
+
+
+def _pairs(console: Console, pairs: tuple[tuple[str, str], ...]) -> None:
+    for label, text in pairs:
+        console.print(f"  {label:<12} {text}", markup=False)
+
+
+def _table(console: Console, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """A table in a terminal; tab-separated lines in a pipe."""
+    if not console.is_terminal:
+        for row in (columns, *rows):
+            sys.stdout.write("\t".join(row) + "\n")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_coloured(cell) for cell in row))
+    console.print(table)
+
+
+def _coloured(cell: str) -> str:
+    from rich.markup import escape
+
+    colour = _COLOURS.get(cell) or ("red" if cell == ReadingState.TRIPPED.value else "")
+    return f"[{colour}]{escape(cell)}[/]" if colour else escape(cell)
+
+
+def _opened(config: Path | None, store: str | None) -> Store:
+    """Raises: StoreUnusable: nothing there to read yet."""
+    database = store_to_read(config, store)
+    found, wanted = database.revision()
+    if found != wanted:
+        what = (
+            "no daemon has written here yet" if found is None else f"its schema is {found}, this program reads {wanted}"
+        )
+        raise StoreUnusable(f"{database.name}: {what}; start the daemon once with this version")
+    return database
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
