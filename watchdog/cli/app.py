@@ -45,7 +45,7 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option("--dir", help="Keep everything here, and go on from there if it was interrupted.")
     ] = None,
-    speed: Annotated[float, typer.Option(min=1, max=1000, help="Seconds of the demo's clock in one second.")] = 120.0,
+    speed: Annotated[float, typer.Option(min=2, max=200, help="Seconds of the demo's clock in one second.")] = 60.0,
 ) -> None:
     """Show the whole job in a minute: a harmless promotion, a harmful one, the revert, Slack, the recovery."""
     from watchdog.cli import demo as command

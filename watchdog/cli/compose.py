@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from watchdog.clock import SystemClock
 from watchdog.core.terms import Terms
+from watchdog.errors import NotifyError
 from watchdog.jobs.deps import Deps
 from watchdog.store.database import Store
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from watchdog.clock import Clock
     from watchdog.config.settings import PlatformSettings, Settings, SlackSettings
     from watchdog.notify.protocol import Notifier
+    from watchdog.notify.slack import SlackNotifier
     from watchdog.platforms.prompthelm import PromptHelm
 
 # A proxy may hold a request for as long again as we waited for it, and no less than this is safe.
@@ -38,7 +40,7 @@ def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock:
     return Deps(
         store=Store(settings.store.read_url(env)),
         platform=platform_of(settings, env, clock),
-        notifier=notifier_of(settings, env, console, clock),
+        notifier=notifier_of(settings, env, console),
         clock=clock,
         rules=settings.rules,
         terms=terms_of(settings),
@@ -67,18 +69,29 @@ def platform_of(settings: Settings, env: Mapping[str, str], clock: Clock) -> Pro
     )
 
 
-def notifier_of(settings: Settings, env: Mapping[str, str], console: Console, clock: Clock) -> Notifier:
+def notifier_of(settings: Settings, env: Mapping[str, str], console: Console) -> Notifier:
     """Slack where it is configured, else the terminal."""
     given = settings.slack
     if given is None:
         from watchdog.notify.terminal import TerminalNotifier
 
         return TerminalNotifier(console)
-    return slack_of(given, env, clock)
+    webhook = given.webhook
+    if webhook is not None:
+        from watchdog.notify.webhook import WebhookNotifier
+
+        return WebhookNotifier(url=lambda: webhook.read(env))
+    return slack_of(given, env)
 
 
-def slack_of(given: SlackSettings, env: Mapping[str, str], clock: Clock) -> Notifier:
-    raise NotImplementedError
+def slack_of(given: SlackSettings, env: Mapping[str, str]) -> SlackNotifier:
+    """Raises: ConfigError: no token."""
+    from watchdog.notify.slack import SlackNotifier
+
+    token = given.token
+    if token is None or given.channel is None:
+        raise NotifyError("Slack: no token and channel are configured; a webhook can only be posted to", permanent=True)
+    return SlackNotifier(token=lambda: token.read(env), channel=given.channel, base_url=given.api_url)
 
 
 def terms_of(settings: Settings) -> Terms:

@@ -18,6 +18,7 @@ from watchdog.store import incidents as incident_rows
 from watchdog.store import journal, outbox, watches
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -216,7 +217,7 @@ def _pairs(console: Console, pairs: tuple[tuple[str, str], ...]) -> None:
         console.print(f"  {label:<12} {text}", markup=False)
 
 
-def _table(console: Console, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(console: Console, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """A table in a terminal; tab-separated lines in a pipe."""
     if not console.is_terminal:
         for row in (columns, *rows):

@@ -38,9 +38,9 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
     moved = _moved_elsewhere(deps, incident)
     with deps.store.read() as connection:
         watch = watches.find_watch(connection, incident.watch_id)
-        if watch is None:
-            return False
-        finding = None if moved else _assess(deps, incident, watch, now)
+    if watch is None:
+        return False
+    finding = None if moved else _assess(deps, incident, watch, now)
     if finding is None and not moved:
         return False
     recovery = Recovery.VOID if moved or finding is None else finding.recovery

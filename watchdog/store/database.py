@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
-from watchdog.store.engine import explained, open_engine
+from watchdog.store.engine import LOOKS_ONLY, explained, open_engine
 from watchdog.store.schema import HEAD, current_revision, migrate
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Store:
     def read(self) -> Iterator[Connection]:
         """A consistent look; whatever was written in it is thrown away."""
         with explained(self.url), self._engine.connect() as connection:
-            yield connection
+            yield connection.execution_options(**{LOOKS_ONLY: True})
             connection.rollback()
 
     def close(self) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
 
 _BUSY_TIMEOUT_MS = 10_000
+# Execution option of connections that only look: they need not queue with the writers.
+LOOKS_ONLY = "looks_only"
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
@@ -87,7 +89,8 @@ def _open_sqlite(url: URL, *, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        looks_only = read_only or connection.get_execution_options().get(LOOKS_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if looks_only else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -1,0 +1,145 @@
+"""`check` reads, `doctor` tries: both change nothing, and say what to do about what they find."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from importlib.metadata import packages_distributions
+from typing import TYPE_CHECKING
+
+import typer
+
+from watchdog.cli.compose import platform_of, slack_of
+from watchdog.cli.exits import FAILED, OK, out
+from watchdog.cli.where import required_settings
+from watchdog.clock import SystemClock
+from watchdog.core import words
+from watchdog.core.rules import Action
+from watchdog.errors import ConfigError, NotifyError, StoreError
+from watchdog.store.database import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from watchdog.config.settings import Settings
+    from watchdog.platforms.protocol import PromptPlatform
+
+_SKEW_WORTH_TELLING = timedelta(seconds=30)
+_SKEW_TOO_MUCH = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """
+    Attributes:
+        ok: True, False, or None for something that works in part.
+    """
+
+    what: str
+    ok: bool | None
+    detail: str
+
+
+def check(config: Path | None, *, as_json: bool) -> None:
+    """Raises: ConfigError: with every issue."""
+    from watchdog.config import check as checks
+
+    report = checks.check(required_settings(config), os.environ)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
+        return
+    console = out()
+    for line in checks.lines(report):
+        console.print(line, markup=False)
+
+
+def doctor(config: Path | None, *, as_json: bool) -> None:
+    """Raises: ConfigError; typer.Exit with status 1 when something that is needed does not work."""
+    settings = required_settings(config)
+    findings = [
+        *_platform(settings),
+        *_store(settings),
+        *_slack(settings),
+        _package(),
+    ]
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(f) for f in findings], indent=2) + "\n")
+    else:
+        console = out()
+        for finding in findings:
+            mark = {True: "ok  ", False: "FAIL", None: "note"}[finding.ok]
+            colour = {True: "green", False: "red bold", None: "yellow"}[finding.ok]
+            console.print(f"{mark}  {finding.what}: {finding.detail}", markup=False, style=colour)
+    raise typer.Exit(FAILED if any(f.ok is False for f in findings) else OK)
+
+
+def _platform(settings: Settings) -> Iterator[Finding]:
+    clock = SystemClock()
+    platform = platform_of(settings, os.environ, clock)
+    try:
+        for access in platform.access():
+            needed = access.required and not (access.scope == "prompts:write" and settings.watch.act is Action.ALERT)
+            if access.problem is None:
+                yield Finding(what=access.need, ok=True, detail=f"{access.call} ({access.scope or 'no scope needed'})")
+            else:
+                yield Finding(what=access.need, ok=False if needed else None, detail=access.problem)
+        yield _skew(platform)
+    finally:
+        platform.close()
+
+
+def _skew(platform: PromptPlatform) -> Finding:
+    skew = platform.clock_skew()
+    what = "clock"
+    if skew is None:
+        return Finding(what=what, ok=None, detail="the platform did not say what time it is")
+    off = words.duration(abs(skew))
+    if abs(skew) >= _SKEW_TOO_MUCH:
+        return Finding(what=what, ok=False, detail=f"{off} apart from the platform's; set the time (NTP)")
+    if abs(skew) >= _SKEW_WORTH_TELLING:
+        return Finding(what=what, ok=None, detail=f"{off} apart from the platform's; set the time (NTP)")
+    return Finding(what=what, ok=True, detail=f"within {off} of the platform's")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    try:
+        store = Store(settings.store.read_url(os.environ))
+        with store.write():
+            pass
+        found, wanted = store.revision()
+    except StoreError as exc:
+        yield Finding(what="database", ok=False, detail=str(exc))
+        return
+    state = "new, will be set up at the first start" if found is None else f"schema {found}, this program uses {wanted}"
+    yield Finding(what="database", ok=True, detail=f"{store.name}: {state}")
+    store.close()
+
+
+def _slack(settings: Settings) -> Iterator[Finding]:
+    if settings.slack is None:
+        yield Finding(what="Slack", ok=None, detail="not configured; notices go to the terminal and the log")
+        return
+    notifier = slack_of(settings.slack, os.environ)
+    try:
+        checkup = notifier.check()
+    except (NotifyError, ConfigError) as exc:
+        yield Finding(what="Slack", ok=False, detail=str(exc))
+        return
+    for line in checkup.lines:
+        yield Finding(what="Slack", ok=True, detail=line)
+    for problem in checkup.problems:
+        yield Finding(what="Slack", ok=False, detail=problem)
+
+
+def _package() -> Finding:
+    """PyPI has another distribution that imports as `watchdog`; ours lives beside it, but it is good to know."""
+    owners = sorted(set(packages_distributions().get("watchdog", ())))
+    if owners == ["prompt-watchdog"]:
+        return Finding(what="package", ok=True, detail="the import name `watchdog` is ours alone")
+    return Finding(
+        what="package", ok=None, detail=f"the import name `watchdog` is shared by {', '.join(owners)}; both work"
+    )

@@ -1,0 +1,136 @@
+"""
+A whole world in one folder: the embedded platform with sample prompts, its traffic, and a stand-in for Slack.
+
+Everything is on disk, so that a process that was killed goes on in the same world. Only the clock is not the wall's:
+recorded calls took up to two minutes, and nobody wants to wait for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from watchdog.cli.compose import platform_of, terms_of
+from watchdog.clock import ScaledClock, SystemClock
+from watchdog.config.packs import load_rules
+from watchdog.config.secret import SecretRef
+from watchdog.config.settings import PlatformSettings, Settings, StoreSettings, WatchSettings
+from watchdog.jobs.deps import Deps
+from watchdog.store.database import Store
+
+if TYPE_CHECKING:
+    from watchdog.clock import Clock
+    from watchdog.embedded.sample import SeededPrompt
+    from watchdog.embedded.server import EmbeddedPlatform
+    from watchdog.notify.protocol import Notifier
+    from watchdog.platforms.prompthelm import PromptHelm
+
+_TOKEN_FILE = "token"  # noqa: S105 - the name of the file
+_CLOCK_FILE = "clock.json"
+_WAIT_AS_RECORDED = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """
+    Attributes:
+        prompts: by slug.
+        settings: as a configuration of this world would say.
+    """
+
+    folder: Path
+    clock: Clock
+    embedded: EmbeddedPlatform
+    prompts: dict[str, SeededPrompt]
+    token: str
+    settings: Settings
+
+    @property
+    def base_url(self) -> str:
+        return self.embedded.base_url
+
+    def client(self) -> PromptHelm:
+        """A client of the platform, over HTTP like any other."""
+        return platform_of(self.settings, os.environ, self.clock)
+
+    def deps(self, notifier: Notifier) -> Deps:
+        return Deps(
+            store=Store(self.settings.store.read_url(os.environ)),
+            platform=self.client(),
+            notifier=notifier,
+            clock=self.clock,
+            rules=self.settings.rules,
+            terms=terms_of(self.settings),
+        )
+
+
+class OpenSandbox(ExitStack):
+    """Opens the world in a folder, or makes it, and closes it in the end."""
+
+    def __init__(self, folder: Path, *, speed: float, port: int = 0) -> None:
+        super().__init__()
+        self._folder = folder
+        self._speed = speed
+        self._port = port
+        self.world: Sandbox
+
+    def __enter__(self) -> Self:
+        """Raises: AddressInUse, StoreUnusable."""
+        from watchdog.embedded.sample import seed_sample
+        from watchdog.embedded.server import EmbeddedPlatform
+
+        super().__enter__()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        clock = _clock(self._folder / _CLOCK_FILE, self._speed)
+        embedded = EmbeddedPlatform(self._folder / "platform.db", clock, port=self._port, wait_factor=_WAIT_AS_RECORDED)
+        prompts = {prompt.slug: prompt for prompt in seed_sample(embedded.admin, clock)}
+        token = _token(self._folder / _TOKEN_FILE, embedded)
+        self.enter_context(embedded)
+        settings = Settings(
+            platform=PlatformSettings(
+                url=embedded.base_url,
+                app_url=embedded.base_url,
+                token=SecretRef.file(self._folder.absolute() / _TOKEN_FILE),
+            ),
+            rules=load_rules(("default",)),
+            watch=WatchSettings(tick=timedelta(seconds=30)),
+            store=StoreSettings(url="sqlite:///watchdog.db", folder=self._folder.absolute()),
+        )
+        self.world = Sandbox(
+            folder=self._folder, clock=clock, embedded=embedded, prompts=prompts, token=token, settings=settings
+        )
+        return self
+
+
+def _clock(path: Path, speed: float) -> Clock:
+    """The clock with which the folder's world began: a restart must not turn it back."""
+    if speed == 1.0 and not path.exists():
+        return SystemClock()
+    if not path.exists():
+        origin = SystemClock().now()
+        _write_at_once(path, json.dumps({"origin": origin.isoformat(), "speed": speed}))
+    kept = json.loads(path.read_text())
+    return ScaledClock(datetime.fromisoformat(kept["origin"]), float(kept["speed"]))
+
+
+def _token(path: Path, embedded: EmbeddedPlatform) -> str:
+    """Made once; the platform keeps only a keyed hash of it."""
+    if not path.exists():
+        _write_at_once(path, embedded.admin.create_token(name="sandbox"))
+    return path.read_text().strip()
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    """Whole or not at all, readable by the owner alone."""
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(part).replace(path)
