@@ -219,3 +219,13 @@ def test_a_platform_that_tells_no_cost_does_not_silence_the_other_rules() -> Non
 
     assert Verdict.OK is judgement.verdict
     assert ReadingState.UNABLE is judgement.readings[1].state
+
+
+def test_a_limit_that_the_baseline_breaks_as_well_stays_silent() -> None:
+    """It could not tell the candidate from the control, and would revert every promotion."""
+    limit = Rule(name="floor", metric=Metric.SUCCESS, statistic=Statistic.LIMIT, limit_share=0.5)
+    seats = panel(success_rule(), limit, baseline=calls(100, 60))
+    judgement = judge(seats, judged(seats, each_in_its_window(*[i % 5 > 2 for i in range(60)])))
+
+    assert Verdict.OK is judgement.verdict
+    assert "the baseline itself is beyond this limit" in judgement.readings[1].sentence

@@ -138,6 +138,8 @@ def _seat(rule: Rule, alpha: float, baseline: Summary | None, why_not: str, n_wi
 
 def _test(rule: Rule, alpha: float, baseline: Summary | None, n_windows: int) -> Test:
     if rule.statistic is Statistic.LIMIT:
+        if baseline is not None:
+            _require_within_limit(rule, baseline)
         return _limit(rule, alpha, n_windows)
     if baseline is None:
         raise StatsInputError(f"rule {rule.name} compares with a baseline, and there is none")
@@ -166,6 +168,22 @@ def _test(rule: Rule, alpha: float, baseline: Summary | None, n_windows: int) ->
         case Statistic.MEAN:
             values = histogram_of(rule, baseline)
             return MeanTest.against(values, alpha=alpha, n_windows=n_windows, margin_rel=rule.margin_rel)
+
+
+def _require_within_limit(rule: Rule, baseline: Summary) -> None:
+    """
+    A limit that the control breaks as well cannot tell the candidate from it: every promotion would be reverted.
+
+    Raises: StatsInputError.
+    """
+    if rule.metric in (Metric.LATENCY, Metric.COST) and rule.quantile is None:
+        usual, allowed = histogram_of(rule, baseline).mean(), rule.limit_value
+    else:
+        usual, allowed = share_of(rule, baseline).rate, rule.limit_share
+        if rule.quantile is not None:
+            allowed = 1.0 - rule.quantile
+    if usual is not None and allowed is not None and usual > allowed:
+        raise StatsInputError(f"the baseline itself is beyond this limit ({usual:.3g} > {allowed:.3g})")
 
 
 def _limit(rule: Rule, alpha: float, n_windows: int) -> Test:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform
     from watchdog.store.database import Store
+
+
+# The platform tells the time in whole seconds, and the answer takes a while: less than this is no skew.
+_SKEW_WORTH_MINDING = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +43,8 @@ class Deps:
     terms: Terms
     bell: Bell = field(default_factory=Bell)
     reads: int = 4
+
+    def platform_time(self, now: datetime) -> datetime:
+        """`now` by the platform's clock, which stamps promotions and calls."""
+        skew = self.platform.clock_skew()
+        return now if skew is None or abs(skew) < _SKEW_WORTH_MINDING else now + skew

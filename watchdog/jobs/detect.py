@@ -16,6 +16,7 @@ from watchdog.core import messages
 from watchdog.core.incident import Recovery
 from watchdog.core.model import ActorType, Promotion, Prompt
 from watchdog.core.promotion import (
+    MOVE_SLACK,
     JournalEntry,
     Standing,
     deterministic_id,
@@ -49,10 +50,12 @@ def run(deps: Deps, now: datetime) -> int:
     Raises: PlatformError, StoreError.
     """
     prompts = {prompt.id: prompt for prompt in deps.platform.prompts()}
+    # The audit log goes by the platform's clock.
+    until = deps.platform_time(now)
     with deps.store.read() as connection:
         since = journal.cursor(connection, _CURSOR)
     if since is None:
-        _adopt(deps, prompts, now)
+        _adopt(deps, prompts, until)
         return 0
     promotions = _from_audit_log(deps, since - _OVERLAP)
     if promotions is None:
@@ -63,7 +66,7 @@ def run(deps: Deps, now: datetime) -> int:
     with deps.store.write() as connection:
         for prompt in prompts.values():
             journal.see_pointer(connection, prompt, now)
-        journal.set_cursor(connection, _CURSOR, now)
+        journal.set_cursor(connection, _CURSOR, until)
     return found
 
 
@@ -126,7 +129,7 @@ def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime
     """One promotion; False when it was known already."""
     with deps.store.read() as connection:
         known = journal.journal(connection, promotion.prompt_id)
-    if any(entry.promotion.id == promotion.id or same_move(entry.promotion, promotion) for entry in known):
+    if _is_known(promotion, known):
         return False
     labels = _labels(deps, promotion.prompt_id)
     slug = prompt.slug if prompt else promotion.prompt_id
@@ -143,6 +146,23 @@ def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime
         _open(connection, deps, promotion, slug, labels, known, now)
     deps.bell.sender.set()
     return True
+
+
+def _is_known(promotion: Promotion, known: tuple[JournalEntry, ...]) -> bool:
+    """In the journal already, or from before the first start, when everything was adopted as it stood."""
+    for entry in known:
+        adopted = entry.promotion
+        if entry.standing is not Standing.ADOPTED:
+            if adopted.id == promotion.id or same_move(adopted, promotion):
+                return True
+        elif promotion.at < adopted.at or (len(known) == 1 and _made_meanwhile(adopted, promotion)):
+            return True
+    return False
+
+
+def _made_meanwhile(adopted: Promotion, promotion: Promotion) -> bool:
+    """Made while the first look was on its way: what was adopted is its outcome."""
+    return promotion.to_version_id == adopted.to_version_id and promotion.at <= adopted.at + MOVE_SLACK
 
 
 def _own_by_incident(connection: Connection, promotion: Promotion) -> bool:

@@ -69,7 +69,7 @@ def _one(deps: Deps, intake: Intake, now: datetime) -> int:
 
 def _read(deps: Deps, intake: Intake, now: datetime) -> int:
     """Raises: PlatformError; what was read before it is counted and stays."""
-    until = now + (deps.platform.clock_skew() or timedelta())
+    until = deps.platform_time(now)
     if until <= intake.cursor_at:
         return 0
     counted = 0

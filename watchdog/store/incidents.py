@@ -108,7 +108,8 @@ def record_recovery(
         values["closed_at"] = at
     if not _compare_and_set(connection, incident, values):
         return False
-    record_event(connection, incident.id, at, to.value, incident.recovery.value, to.value, why)
+    if to is not incident.recovery:
+        record_event(connection, incident.id, at, to.value, incident.recovery.value, to.value, why)
     return True
 
 

@@ -1,0 +1,146 @@
+"""Every key is documented, with its true default, and nothing else is."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from watchdog.config.kinds import duration_text
+from watchdog.config.packs import builtin_packs, load_rules
+from watchdog.config.rule_schema import PackTable
+from watchdog.config.schema import ConfigTable
+from watchdog.config.settings import (
+    LogSettings,
+    PlatformSettings,
+    RecoverySettings,
+    SlackSettings,
+    StoreSettings,
+    WatchSettings,
+)
+from watchdog.config.table import keys_of
+from watchdog.core.model import ErrorKind
+from watchdog.core.rules import ALLOWED_STATISTICS, Metric, Rule, Statistic
+
+if TYPE_CHECKING:
+    from tests.config.workbench import Bench
+
+DOCS = Path(__file__).parents[2] / "docs"
+CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
+RULES = (DOCS / "rules.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `([a-z_.*]+)` \|(.*)$", re.MULTILINE)
+SETTINGS = {
+    "platform": PlatformSettings,
+    "watch": WatchSettings,
+    "recovery": RecoverySettings,
+    "slack": SlackSettings,
+    "store": StoreSettings,
+    "log": LogSettings,
+}
+
+
+def as_toml(value: object) -> str:
+    """A default as the documentation writes it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case timedelta():
+            return f'"{duration_text(value)}"'
+        case Enum():
+            return f'"{value.value}"'
+        case tuple():
+            return f"[{', '.join(map(as_toml, value))}]"
+        case str():
+            return f'"{value}"'
+        case _:
+            return str(value)
+
+
+def test_the_keys_of_the_configuration_are_the_documented_ones() -> None:
+    """A key without documentation, or a documented one that is gone, fails here."""
+    expected = {".".join(path) for path in keys_of(ConfigTable)}
+
+    assert expected == {key for key, _ in ROW.findall(CONFIGURATION)}
+
+
+def test_the_keys_of_a_pack_are_the_documented_ones() -> None:
+    """The same for rule packs."""
+    expected = {".".join(path) for path in keys_of(PackTable)}
+
+    assert expected == {key for key, _ in ROW.findall(RULES) if key == "alpha" or "." in key or key == "description"}
+
+
+DEFAULTS = [
+    (f"{table}.{name}", default)
+    for table, settings in SETTINGS.items()
+    for name, default in vars(settings).items()
+    if name in settings.__dataclass_fields__ and default is not None
+]
+
+
+@pytest.mark.parametrize(("key", "default"), DEFAULTS, ids=[key for key, _ in DEFAULTS])
+def test_a_documented_default_is_the_true_one(key: str, default: object) -> None:
+    """The third column of the key's row shows what the settings say."""
+    row = dict(ROW.findall(CONFIGURATION))[key]
+
+    assert f"`{as_toml(default)}`" == row.split(" | ")[1]
+
+
+@pytest.mark.parametrize("key", ["weight", "min_calls", "action", "severity"])
+def test_a_documented_default_of_a_rule_is_the_true_one(key: str) -> None:
+    """The same for rules."""
+    row = dict(ROW.findall(RULES))[f"rule.*.{key}"]
+    default = getattr(Rule, key)
+
+    assert f"`{as_toml(int(default) if isinstance(default, float) else default)}`" == row.split(" | ")[1]
+
+
+def test_the_documented_packs_and_their_rules_are_the_true_ones() -> None:
+    """The table of built-in packs names each pack and each of its rules; strict has the rules of default."""
+    rows = {
+        name: re.findall(r"`([a-z0-9_]+)`", rest)
+        for name, rest in re.findall(r"^\| `([a-z-]+)` \| .* \|(.*)\|$", RULES, re.MULTILINE)
+    }
+    names = {name: [rule.name for rule in load_rules((name,)).rules] for name in builtin_packs()}
+
+    assert names.pop("strict") == names["default"]
+    assert names == {name: rows[name] for name in names}
+
+
+def test_the_documented_statistics_of_a_metric_are_the_allowed_ones() -> None:
+    """The table of what fits what is the judge's own."""
+    columns = [Statistic(name) for name in ("proportion", "quantile", "distribution", "mean", "limit")]
+    for metric in Metric:
+        row = re.search(rf"^\| `{metric.value}` \| [^|`\"]+ \|(.*)\|$", RULES, re.MULTILINE)
+
+        assert row is not None
+        cells = row[1].split("|")
+        assert set(ALLOWED_STATISTICS[metric]) == {
+            statistic for statistic, cell in zip(columns, cells, strict=True) if cell.strip()
+        }
+
+
+def test_every_kind_of_error_is_documented() -> None:
+    """A user can pick the one that is meant."""
+    assert [] == [kind.value for kind in ErrorKind if f'`"{kind.value}"`' not in RULES]
+
+
+def test_the_packs_in_the_documentation_work(bench: Bench) -> None:
+    """What is copied from docs/rules.md loads."""
+    (example,) = re.findall(r"```toml\n(.*?)```", RULES, re.DOTALL)
+    bench.write(example, "example.toml")
+
+    assert ["success", "latency_p95"] == [
+        rule.name for rule in load_rules(("example.toml",), folder=bench.folder).rules
+    ]
+
+
+def test_the_configuration_in_the_documentation_works(bench: Bench) -> None:
+    """The shortest complete configuration is one."""
+    (example,) = re.findall(r"```toml\n(.*?)```", CONFIGURATION, re.DOTALL)
+
+    assert "https://api.prompthelm.app" == bench.load(example).platform.url
