@@ -82,7 +82,7 @@ class World(ExitStack):
         ExitStack.__init__(self)
         super().__enter__()
         self.clock = ManualClock()
-        self.platform = EmbeddedPlatform(self.folder / "platform.db", self.clock)
+        self.platform = EmbeddedPlatform(self.folder / "platform.db", self.clock, durable=False)
         admin = self.platform.admin
         self.prompt_id = admin.create_prompt("support-reply", "Support reply", at=T0 - timedelta(days=3))
         self.v1 = admin.save_version(

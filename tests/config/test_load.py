@@ -170,17 +170,6 @@ def test_the_digest_changes_with_what_the_daemon_does(bench: Bench) -> None:
     assert one != bench.load(f"{PLATFORM}[rules.change.cost]\nweight = 0.3\n").digest
 
 
-@pytest.mark.parametrize(
-    ("slug", "expected"),
-    [("support-de", True), ("support-test", False), ("checkout", True), ("Checkout", False), ("other", False)],
-)
-def test_globs_decide_which_prompts_are_watched(slug: str, expected: bool) -> None:
-    """A prompt is watched where a glob takes it in and none takes it out."""
-    watch = WatchSettings(prompts=("support-*", "checkout"), exclude=("*-test",))
-
-    assert expected == watch.covers(slug)
-
-
 def test_a_relative_database_lies_beside_the_configuration(bench: Bench) -> None:
     """The daemon finds its memory from whatever folder it is started."""
     settings = bench.load(PLATFORM)

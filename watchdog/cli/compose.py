@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -108,11 +105,5 @@ def terms_of(settings: Settings) -> Terms:
         fast_tick=min(settings.watch.tick, timedelta(seconds=5)),
         recovery_deadline=settings.recovery.deadline,
         settle=max(_SETTLE_FLOOR, 2 * timeout),
-        config_digest=_digest(settings),
+        config_digest=settings.digest,
     )
-
-
-def _digest(settings: Settings) -> str:
-    """Identifies what was in force; secrets are only references, and stay out of it."""
-    plain = {"watch": asdict(settings.watch), "recovery": asdict(settings.recovery), "rules": settings.rules.digest}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()

@@ -87,7 +87,9 @@ class OpenSandbox(ExitStack):
         super().__enter__()
         self._folder.mkdir(parents=True, exist_ok=True)
         clock = _clock(self._folder / _CLOCK_FILE, self._speed)
-        embedded = EmbeddedPlatform(self._folder / "platform.db", clock, port=self._port, wait_factor=_WAIT_AS_RECORDED)
+        embedded = EmbeddedPlatform(
+            self._folder / "platform.db", clock, port=self._port, wait_factor=_WAIT_AS_RECORDED, durable=False
+        )
         prompts = {prompt.slug: prompt for prompt in seed_sample(embedded.admin, clock)}
         token = _token(self._folder / _TOKEN_FILE, embedded)
         self.enter_context(embedded)

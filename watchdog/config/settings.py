@@ -16,7 +16,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import Enum
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -105,12 +104,6 @@ class WatchSettings:
     min_baseline_calls: int = 50
     act: Action = Action.REVERT
     tick: timedelta = timedelta(seconds=30)
-
-    def covers(self, slug: str) -> bool:
-        """Whether the prompt of this slug is watched."""
-        if any(fnmatchcase(slug, glob) for glob in self.exclude):
-            return False
-        return any(fnmatchcase(slug, glob) for glob in self.prompts)
 
 
 @dataclass(frozen=True, kw_only=True)

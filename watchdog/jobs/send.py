@@ -37,9 +37,12 @@ def run(deps: Deps, now: datetime) -> int:
     """
     sent = 0
     while True:
-        with deps.store.write() as connection:
+        with deps.store.read() as connection:
             parcel = outbox.next_parcel(connection, now)
-            if parcel is None or not outbox.mark_sending(connection, parcel):
+        if parcel is None:
+            return sent
+        with deps.store.write() as connection:
+            if not outbox.mark_sending(connection, parcel):
                 return sent
             found = outbox.root_of(connection, parcel.notice.thread)
         sent += _deliver(deps, parcel, Posted(channel=found[0], ts=found[1]) if found else None, now)
