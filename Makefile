@@ -1,0 +1,63 @@
+# Nothing but Python (3.11 or newer) and make is assumed. Each target makes its own .venv from the locked, hashed
+# requirements when they have changed, and does nothing about it when they have not.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+OURS   := watchdog tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test test-fast lint bench lock clean
+
+help:  ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+demo: $(VENV)/run.stamp  ## the whole job within a minute, on recorded calls
+	@$(BIN)/promptwatch demo
+
+run: $(VENV)/run.stamp  ## guard ./config.toml, or a sample platform when there is none
+	@$(BIN)/promptwatch run
+
+test: $(VENV)/dev.stamp  ## all tests
+	@$(BIN)/python -m pytest
+
+test-fast: $(VENV)/dev.stamp  ## what is quick: no killed processes, no simulations
+	@$(BIN)/python -m pytest -m "not crash and not simulation and not acceptance"
+
+lint: $(VENV)/dev.stamp  ## style and types
+	@$(BIN)/ruff format --check $(OURS)
+	@$(BIN)/ruff check $(OURS)
+	@$(BIN)/mypy
+
+bench: $(VENV)/dev.stamp  ## figures of docs/measurements.md
+	@$(BIN)/python bench/rule_cost.py
+	@$(BIN)/python bench/recorded_calls.py
+	@$(BIN)/python bench/daemon_footprint.py
+
+lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml $(LOCK) --group build -o requirements.lock
+	uv pip compile pyproject.toml $(LOCK) --group dev --extra postgres -o requirements-dev.lock
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--quiet --custom-compile-command "make lock"
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "installing into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/run.stamp
