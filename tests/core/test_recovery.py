@@ -59,6 +59,12 @@ def test_a_few_calls_at_the_deadline_leave_it_unverified() -> None:
     assert Recovery.UNVERIFIED is assessed(3, 0.0, overdue=True).recovery
 
 
+def test_a_handful_of_good_calls_is_no_recovery_before_the_deadline() -> None:
+    """Failures are gone after fifteen, but latency and cost have not been heard; at the deadline it is enough."""
+    assert Recovery.VERIFYING is assessed(15, 0.0).recovery
+    assert Recovery.RECOVERED is assessed(15, 0.0, overdue=True).recovery
+
+
 def test_no_calls_at_the_deadline_leave_it_unverified() -> None:
     """Silence is not recovery."""
     assert Recovery.UNVERIFIED is assessed(0, 0.0, overdue=True).recovery

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
     """The first message of an incident: what was found, and what is being done about it."""
     slug, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
-    arithmetic = _arithmetic(incident)
+    arithmetic = _arithmetic(incident, watch)
     match incident.state:
         case SagaState.HELD:
             headline = f"{slug}: {bad} made production worse; NOT reverted, a guard holds"
@@ -204,11 +204,14 @@ _RECOVERY = {
 }
 
 
-def _arithmetic(incident: Incident) -> str:
+def _arithmetic(incident: Incident, watch: Watch) -> str:
     """The leading rule's line, with how many calls and how much time it took."""
     first = Reading.from_json(incident.tripped[0])
     after = first.tripped_after if first.tripped_after is not None else first.calls
-    return f"{_sentence(first.sentence)} Verdict after {words.count(after, 'call')} of the candidate."
+    took = ""
+    if watch.first_call_at is not None and watch.judged_until is not None:
+        took = f" ({words.duration(watch.judged_until - watch.first_call_at)})"
+    return f"{_sentence(first.sentence)} Verdict after {words.count(after, 'call')} of {watch.candidate_label}{took}."
 
 
 def _what_to_do(event: Event, bad: str, good: str) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from watchdog.core.windows import Summary
 
 CONFIDENCE = 0.95
-# Fewer calls than this and the point estimate at the deadline says nothing either.
+# Fewer calls than this say little about latency and cost, and the point estimate at the deadline says nothing.
 MIN_CALLS = 20
 _ALL_WINDOWS = 1
 
@@ -116,7 +116,9 @@ def assess(
         why = f"the restored version is still worse than its own baseline: {verdict.reason}"
         return Finding(recovery=Recovery.NOT_RECOVERED, reason=why, restored=restored)
     numbers = _numbers(panel.baseline, progress, damages)
-    if damages and all(_half_is_gone(d, windows) for d in damages):
+    # Before the deadline the other metrics must have had their say as well.
+    heard = restored.calls >= MIN_CALLS or overdue
+    if heard and damages and all(_half_is_gone(d, windows) for d in damages):
         why = f"{numbers}; at least half of the damage is gone (95 %, any time)"
         return Finding(recovery=Recovery.RECOVERED, reason=why, restored=restored)
     if not overdue:

@@ -1,0 +1,134 @@
+"""What people are told at each step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.builders import MINUTE, SECOND, T0, incident, promotion, reading, watch
+from watchdog.core import messages
+from watchdog.core.incident import Recovery
+from watchdog.core.model import ActorType
+from watchdog.core.notice import Notice, Tone
+from watchdog.core.rollback import Event, SagaState
+
+WATCH = watch(first_call_at=T0, judged_until=T0 + 2 * MINUTE)
+
+
+def test_the_first_message_has_the_arithmetic_the_diff_and_the_link() -> None:
+    """Everything that is needed to agree or disagree with the revert."""
+    notice = messages.tripped(incident(SagaState.INTENT), WATCH, T0)
+
+    assert "support-reply: v1.1.0 made production worse; reverting to v1.0.0" == notice.headline
+    assert (
+        "Failures 1.0 % -> 50.0 % so far (9 of 18). Verdict after 18 calls of v1.1.0 (2 min). "
+        "Reverting v1.1.0 -> v1.0.0 now." == notice.step
+    )
+    assert ("temperature: 0.2 -> 1.0",) == notice.changes
+    assert "http://127.0.0.1/compare" == notice.links[0].url
+    assert {"Promoted by": "ana, 2026-11-20 12:00:00 UTC", "Rule": "success"}.items() <= {
+        f.label: f.value for f in notice.facts
+    }.items()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (SagaState.HELD, "NOT reverted, a guard holds"),
+        (SagaState.AWAIT_APPROVAL, "reverting to v1.0.0 is suggested"),
+    ],
+)
+def test_the_first_message_says_when_nothing_is_reverted(state: SagaState, said: str) -> None:
+    """And what to do by hand."""
+    notice = messages.tripped(replace(incident(state), recovery_reason="too many today"), WATCH, T0)
+
+    assert said in notice.headline
+    assert "romote v1.0.0" in notice.step
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "tone", "said"),
+    [
+        (SagaState.CONFIRMED, Event.READ_BACK, Tone.WAITING, "reverted to v1.0.0"),
+        (SagaState.DONE, Event.AUDITED, Tone.WAITING, "verifying the recovery"),
+        (SagaState.SUPERSEDED, Event.HUMAN_MOVED, Tone.QUIET, "a human acted on v1.1.0 first"),
+        (SagaState.NEEDS_HUMAN, Event.GAVE_UP, Tone.ALARM, "needs a human NOW"),
+    ],
+)
+def test_each_step_that_matters_is_told(state: SagaState, event: Event, tone: Tone, said: str) -> None:
+    """With its reason."""
+    notice = messages.progressed(incident(state), WATCH, event, "because of this", T0 + 3 * SECOND)
+
+    assert notice is not None
+    assert tone is notice.tone
+    assert said in notice.headline
+    assert "ecause of this" in notice.step
+
+
+@pytest.mark.parametrize("state", [SagaState.INTENT, SagaState.SENDING, SagaState.PROMOTED])
+def test_steps_in_between_are_not_told(state: SagaState) -> None:
+    """They take milliseconds."""
+    assert messages.progressed(incident(state), WATCH, Event.SENT, "", T0) is None
+
+
+def test_a_human_who_was_overridden_is_told_how_to_get_their_version_back() -> None:
+    """That is another advice than for a revert that never arrived."""
+    overridden = messages.progressed(
+        incident(SagaState.NEEDS_HUMAN), WATCH, Event.HUMAN_OVERRIDDEN, "ana promoted v3", T0
+    )
+
+    assert overridden is not None
+    assert "promote the human's version again" in overridden.step
+
+
+@pytest.mark.parametrize(
+    ("ending", "tone", "said"),
+    [
+        (Recovery.RECOVERED, Tone.GOOD, "recovered on v1.0.0"),
+        (Recovery.NOT_RECOVERED, Tone.ALARM, "upstream of the prompt"),
+        (Recovery.UNVERIFIED, Tone.WAITING, "could not be verified"),
+        (Recovery.VOID, Tone.QUIET, "ended"),
+    ],
+)
+def test_each_ending_of_the_verification_is_told(ending: Recovery, tone: Tone, said: str) -> None:
+    """With the numbers."""
+    ended = replace(incident(SagaState.DONE), recovery=ending, recovery_reason="40 calls on the restored version")
+    notice = messages.recovery(ended, WATCH, T0)
+
+    assert (tone, True) == (notice.tone, said in notice.headline)
+    assert notice.step.startswith("40 calls on the restored version.")
+
+
+def test_keys_are_deterministic_and_different() -> None:
+    """The same step is never announced twice, two steps are never taken for one."""
+    first = messages.tripped(incident(SagaState.INTENT), WATCH, T0)
+    again = messages.tripped(incident(SagaState.INTENT), WATCH, T0 + MINUTE)
+    done = messages.progressed(incident(SagaState.DONE), WATCH, Event.AUDITED, "", T0)
+
+    assert done is not None
+    assert first.key == again.key
+    assert len({first.key, done.key, messages.recovery(incident(SagaState.DONE), WATCH, T0).key}) == 3
+    assert {first.thread, done.thread} == {incident().id}
+
+
+def test_an_alert_says_why_it_is_no_more_than_that() -> None:
+    """And names every rule that tripped."""
+    notice = messages.alert(WATCH, (reading(), reading(rule="p95")), "the rule only alerts", "", T0)
+
+    assert notice.step.endswith("Nothing was reverted: the rule only alerts.")
+    assert 2 == len(notice.evidence)
+
+
+def test_a_seen_move_is_told_with_its_interval() -> None:
+    """Nobody recorded who moved the pointer, nor when exactly."""
+    seen = promotion(at=T0 + MINUTE, not_before=T0, actor_type=ActorType.UNKNOWN, actor_id="")
+
+    assert "somebody, between 2026-11-20 12:00:00 UTC and 2026-11-20 12:01:00 UTC" == messages.who(seen)
+
+
+def test_a_notice_survives_being_stored() -> None:
+    """Through JSON and back."""
+    notice = messages.tripped(incident(SagaState.INTENT), WATCH, T0)
+
+    assert notice == Notice.from_json(notice.to_json())
