@@ -8,6 +8,7 @@ import socket
 import time
 import tracemalloc
 import zlib
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from tests.platforms.hostile_server import (
     raw_answer,
     refusal,
 )
+from tests.world import ManualClock
 from watchdog.errors import BadAnswer, NotSent, OutcomeUnknown, Refused
 from watchdog.platforms.bearer import Bearer
 from watchdog.platforms.deadline import Deadline, DeadlineTransport
@@ -166,6 +168,25 @@ def test_429_with_a_long_wait_is_handed_to_the_caller(client: PromptHelm, hostil
         client.prompts()
 
     assert (caught.value.retryable, caught.value.retry_after_s, len(hostile.seen)) == (True, 60.0, 1)
+
+
+def test_after_a_429_nothing_is_sent_until_the_wait_is_over(
+    connect: Callable[..., PromptHelm], hostile: HostileServer
+) -> None:
+    """Every call shares the limit; a promotion is not sent either, and known not to have been."""
+    clock = ManualClock()
+    client = connect(clock=clock)
+    hostile.answer = in_turn(refusal(429, "RATE_LIMIT", "slow down", {"retry-after": "60"}), json_answer(EMPTY))
+    with pytest.raises(Refused):
+        client.prompts()
+
+    with pytest.raises(Refused, match="another 60 s of quiet") as quiet:
+        client.promote("p", "v", note="watchdog:x", revert_of="y")
+    assert (True, 60.0) == (quiet.value.retryable, quiet.value.retry_after_s)
+    assert 1 == len(hostile.seen)
+
+    clock.move(timedelta(seconds=61))
+    assert () == client.prompts()
 
 
 def test_429_with_a_date_is_turned_into_seconds(client: PromptHelm, hostile: HostileServer) -> None:

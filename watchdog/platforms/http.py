@@ -8,6 +8,7 @@ them, because httpx's exceptions carry the request and the request carries the h
 from __future__ import annotations
 
 import json
+import math
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -36,6 +37,8 @@ CONNECT_TIMEOUT_S = 3.0
 READ_ATTEMPTS = 3
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 2.0
+# No platform needs longer than this to forgive; a wrong number must not blind the watchdog for a day.
+LONGEST_QUIET_S = 600.0
 # What a refusal says is read for the message only.
 _MAX_REFUSAL_BYTES = 64 * 2**10
 _HALF_A_SECOND = timedelta(seconds=0.5)
@@ -84,6 +87,7 @@ class JsonHttp:
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
         self._skew: timedelta | None = None
+        self._quiet_until = -math.inf
         self._closed = threading.Event()
         tls = _tls(ca_file) if url.scheme == "https" else None
         proxy = proxy_for(url) if proxy_from_env else None
@@ -111,6 +115,7 @@ class JsonHttp:
             pause_s = self._pause_s(outcome, attempt, deadline)
             if pause_s is None or self._clock.wait(self._closed, pause_s * self._clock.speed):
                 break
+            self._quiet_until = -math.inf  # the pause was as long as was asked for
         raise read_error(outcome, call, scope)
 
     def change(self, path: str, body: Mapping[str, object], *, scope: str) -> object:
@@ -166,6 +171,9 @@ class JsonHttp:
         problem = self._bearer.load()
         if problem is not None:
             return Outcome(fault=Fault.NOT_SENT, message=problem)
+        if (quiet_s := (self._quiet_until - self._clock.monotonic()) / self._clock.speed) > 0.0:
+            said = f"429 earlier; the platform asked for another {quiet_s:.0f} s of quiet, so nothing was sent"
+            return Outcome(fault=Fault.REFUSED, message=said, status=429, retry_after_s=quiet_s)
         generation = self._bearer.generation
         left_s = max(0.001, deadline.left_s())
         asked_at = self._clock.now()
@@ -231,11 +239,13 @@ class JsonHttp:
         if status < 400:
             target = readable(self._bearer.hidden(response.headers.get("location", "")).partition("?")[0])
             return Outcome(fault=Fault.BROKEN, message=f"{status}, a redirect to {target!r}", status=status)
+        wait_s = retry_after_s(response.headers.get("retry-after"), self._clock.now())
+        if status == 429 and wait_s is not None:
+            # Every call shares the limit: the others wait as well, and do not make it longer.
+            quiet_s = min(wait_s, LONGEST_QUIET_S)
+            self._quiet_until = self._clock.monotonic() + quiet_s * self._clock.speed
         return Outcome(
-            fault=Fault.REFUSED if status < 500 else Fault.LOST,
-            message=message,
-            status=status,
-            retry_after_s=retry_after_s(response.headers.get("retry-after"), self._clock.now()),
+            fault=Fault.REFUSED if status < 500 else Fault.LOST, message=message, status=status, retry_after_s=wait_s
         )
 
     def _note_skew(self, response: httpx.Response, asked_at: datetime) -> None:
