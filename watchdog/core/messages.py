@@ -151,6 +151,32 @@ def resumed(watch: Watch, at: datetime) -> Notice:
     )
 
 
+def blind_to_promotions(platform: str, since: datetime, why: str, at: datetime) -> Notice:
+    """Nothing is guarded while promotions cannot be seen."""
+    return Notice(
+        key=f"platform:blind:{since.isoformat()}",
+        thread=f"platform:{since.isoformat()}",
+        tone=Tone.ALARM,
+        headline="The watchdog cannot see promotions",
+        step=f"{_sentence(why)} Since {words.clock_time(since)} no promotion on {platform} can be noticed. "
+        "Those made meanwhile are caught up with as soon as it can see again.",
+        at=at,
+    )
+
+
+def seeing_promotions(platform: str, since: datetime, at: datetime) -> Notice:
+    """Everything is guarded again."""
+    return Notice(
+        key=f"platform:seeing:{since.isoformat()}",
+        thread=f"platform:{since.isoformat()}",
+        tone=Tone.GOOD,
+        headline="The watchdog can see promotions again",
+        step=f"{platform} could not be read for {words.duration(at - since)}. "
+        "Promotions made meanwhile are watched now.",
+        at=at,
+    )
+
+
 def who(promotion: Promotion) -> str:
     """Who promoted, and when."""
     actor = promotion.actor_id or {ActorType.UNKNOWN: "somebody"}.get(promotion.actor_type, promotion.actor_type.value)

@@ -14,6 +14,7 @@ from watchdog.core.incident import Recovery
 from watchdog.core.watch import WatchState
 from watchdog.errors import PlatformError, StoreError
 from watchdog.jobs import detect, evaluate, freeze, ingest, verify
+from watchdog.jobs.trouble import tell_blind, tell_seeing
 from watchdog.store import incidents, watches
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ class Pulse:
         full_at: start of the last look at everything.
         completed: ticks completed since the start.
         failing: stage -> why it failed the last time; a stage that works is absent.
+        blind_since: since when promotions cannot be seen; None while they can.
     """
 
     full_at: datetime | None = None
     completed: int = 0
     failing: dict[str, str] = field(default_factory=dict)
+    blind_since: datetime | None = None
 
 
 def run(deps: Deps, pulse: Pulse) -> None:
@@ -47,6 +50,7 @@ def run(deps: Deps, pulse: Pulse) -> None:
     if pulse.full_at is None or now - pulse.full_at >= deps.terms.tick:
         pulse.full_at = now
         _stage(pulse, "detect", lambda: detect.run(deps, now))
+        _stage(pulse, "sight", lambda: _tell_sight(deps, pulse, now))
         _stage(pulse, "freeze", lambda: freeze.run(deps, now))
         _stage(pulse, "ingest", lambda: ingest.run(deps, deps.clock.now()))
         _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
@@ -54,6 +58,18 @@ def run(deps: Deps, pulse: Pulse) -> None:
     else:
         _stage(pulse, "young", lambda: _young(deps, now))
     pulse.completed += 1
+
+
+def _tell_sight(deps: Deps, pulse: Pulse, now: datetime) -> int:
+    """Not to see promotions is no health: people are told once it lasts, and once it is over."""
+    why = pulse.failing.get("detect")
+    if why is None and pulse.blind_since is not None:
+        tell_seeing(deps, pulse.blind_since, now)
+        pulse.blind_since = None
+    elif why is not None:
+        pulse.blind_since = pulse.blind_since or now
+        tell_blind(deps, pulse.blind_since, why, now)
+    return 0
 
 
 def _young(deps: Deps, now: datetime) -> int:

@@ -43,3 +43,19 @@ def clear_trouble(deps: Deps, watch: Watch, now: datetime) -> None:
         if now - watch.trouble_since >= PATIENCE:
             outbox.put(connection, messages.resumed(watch, now))
     deps.bell.sender.set()
+
+
+def tell_blind(deps: Deps, since: datetime, why: str, now: datetime) -> None:
+    """Promotions cannot be seen, and have not been for a while."""
+    if now - since >= PATIENCE:
+        with deps.store.write() as connection:
+            outbox.put(connection, messages.blind_to_promotions(deps.platform.name, since, why, now))
+        deps.bell.sender.set()
+
+
+def tell_seeing(deps: Deps, since: datetime, now: datetime) -> None:
+    """Promotions can be seen again."""
+    if now - since >= PATIENCE:
+        with deps.store.write() as connection:
+            outbox.put(connection, messages.seeing_promotions(deps.platform.name, since, now))
+        deps.bell.sender.set()

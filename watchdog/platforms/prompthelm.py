@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,10 +16,10 @@ from watchdog.errors import BadAnswer, ConfigError, ConfigIssue, NotSent, Refuse
 from watchdog.platforms.access_checks import check_access
 from watchdog.platforms.addresses import fill, template_problem, url_problem
 from watchdog.platforms.call_rows import FUTURE_TOLERANCE, CallQuery, read_call
-from watchdog.platforms.fields import Row, Unusable, as_row, written
+from watchdog.platforms.fields import Row, Unusable, as_row, identifier, written
 from watchdog.platforms.http import JsonHttp
 from watchdog.platforms.paths import CALLS, COMPARE_PLACEHOLDERS, COMPARE_TEMPLATE, path_problems
-from watchdog.platforms.protocol import CallPage
+from watchdog.platforms.protocol import CallPage, RejectedRow
 from watchdog.platforms.registry_rows import PROMOTE_ACTION, read_feedback, read_promotion, read_prompt, read_version
 
 if TYPE_CHECKING:
@@ -267,17 +269,25 @@ class PromptHelm:
 
 def _read_calls(items: list[object], asked: CallQuery) -> CallPage:
     calls: list[Call] = []
-    rejected: Counter[str] = Counter()
+    rejected: list[RejectedRow] = []
     for item in items:
         try:
             call = read_call(as_row(item, "row"), asked)
         except Unusable as exc:
-            rejected[exc.reason] += 1
+            rejected.append(RejectedRow(key=_key_of(item), reason=exc.reason))
             continue
         if call is not None:
             calls.append(call)
     calls.sort(key=lambda call: call.recorded_at)
-    return CallPage(calls=tuple(calls), rejected=dict(rejected))
+    return CallPage(calls=tuple(calls), rejected=tuple(rejected))
+
+
+def _key_of(item: object) -> str:
+    """What tells a row that cannot be used from others, whenever it is read."""
+    try:
+        return identifier(as_row(item, "row"), "id")
+    except Unusable:
+        return f"sha256:{hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()}"
 
 
 def _read(read: Callable[[Row], ItemT], item: object, path: str) -> ItemT:

@@ -11,10 +11,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime, timedelta
 
     from watchdog.core.model import Call, Feedback, Promotion, Prompt, PromptVersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectedRow:
+    """
+    A row that is no call that could be judged by.
+
+    Attributes:
+        key: its id, or a digest of it where it has none: the same whenever the row is read, so that it counts once.
+        reason: few words without any value, such as `negative latency`, so that equal reasons can be counted.
+    """
+
+    key: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +38,11 @@ class CallPage:
 
     Attributes:
         calls: those that could be read.
-        rejected: how many rows could not, by reason, such as `{"negative latency": 2}`.
+        rejected: the rows that could not.
     """
 
     calls: tuple[Call, ...]
-    rejected: Mapping[str, int]
+    rejected: tuple[RejectedRow, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
