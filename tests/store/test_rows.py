@@ -57,27 +57,27 @@ def intake(owner: str = "w") -> Intake:
     )
 
 
-def test_a_watch_comes_back_as_it_went_in(store: Store) -> None:
+def test_a_watch_comes_back_as_it_went_in(any_store: Store) -> None:
     """Every field, with the rules it began with."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         fresh = opened(connection)
 
-    with store.read() as connection:
+    with any_store.read() as connection:
         assert fresh == watches.find_watch(connection, fresh.id)
         assert rule_set() == watches.rules_of(connection, fresh)
 
 
-def test_a_promotion_is_watched_once(store: Store) -> None:
+def test_a_promotion_is_watched_once(any_store: Store) -> None:
     """Detecting twice cannot make two watches, nor two journal entries."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         fresh = opened(connection)
         assert not watches.open_watch(connection, fresh, rule_set())
         assert not journal.record_promotion(connection, fresh.promotion, Standing.ADOPTED)
 
 
-def test_a_frozen_baseline_is_never_replaced(store: Store) -> None:
+def test_a_frozen_baseline_is_never_replaced(any_store: Store) -> None:
     """Insert-only."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         fresh = opened(connection)
         first = Baseline(
             watch_id=fresh.id,
@@ -92,9 +92,9 @@ def test_a_frozen_baseline_is_never_replaced(store: Store) -> None:
         assert first == watches.find_baseline(connection, fresh.id)
 
 
-def test_of_two_that_judge_the_same_window_one_is_refused(store: Store) -> None:
+def test_of_two_that_judge_the_same_window_one_is_refused(any_store: Store) -> None:
     """And its evidence is not written."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         fresh = opened(connection)
 
         def judged(states: dict[str, bytes]) -> bool:
@@ -115,34 +115,34 @@ def test_of_two_that_judge_the_same_window_one_is_refused(store: Store) -> None:
         assert {"success": b"one"} == watches.evidence_of(connection, fresh.id)
 
 
-def test_a_state_changes_only_from_the_state_that_was_read(store: Store) -> None:
+def test_a_state_changes_only_from_the_state_that_was_read(any_store: Store) -> None:
     """Zero rows changed means that another was first; the history has one entry."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         fresh = opened(connection)
         assert watches.change_state(connection, fresh, WatchState.TRIPPED, event="tripped", at=T0)
         assert not watches.change_state(connection, fresh, WatchState.PASSED, event="ended", at=T0)
         assert ["opened", "tripped"] == [e.event for e in events.history(connection, fresh.id)]
 
 
-def test_an_incident_comes_back_as_it_went_in(store: Store) -> None:
+def test_an_incident_comes_back_as_it_went_in(any_store: Store) -> None:
     """Every field."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         opened(connection)
         assert incidents.open_incident(connection, incident())
         assert incident() == incidents.find_incident(connection, incident().id)
 
 
-def test_a_promotion_has_one_incident_ever(store: Store) -> None:
+def test_a_promotion_has_one_incident_ever(any_store: Store) -> None:
     """Detecting a regression twice cannot revert twice."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         opened(connection)
         assert incidents.open_incident(connection, incident())
         assert not incidents.open_incident(connection, incident())
 
 
-def test_a_stale_token_changes_nothing(store: Store) -> None:
+def test_a_stale_token_changes_nothing(any_store: Store) -> None:
     """Who read before another wrote must read again."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         opened(connection)
         stale = incident()
         incidents.open_incident(connection, stale)
@@ -151,9 +151,9 @@ def test_a_stale_token_changes_nothing(store: Store) -> None:
         assert not incidents.postpone(connection, stale, T0 + MINUTE)
 
 
-def test_an_event_that_does_not_follow_changes_nothing(store: Store) -> None:
+def test_an_event_that_does_not_follow_changes_nothing(any_store: Store) -> None:
     """The table is asked before the database."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         opened(connection)
         incidents.open_incident(connection, incident())
         with pytest.raises(IllegalTransition):
@@ -161,9 +161,9 @@ def test_an_event_that_does_not_follow_changes_nothing(store: Store) -> None:
         assert incident() == incidents.find_incident(connection, incident().id)
 
 
-def test_sending_commits_the_attempt_and_its_time(store: Store) -> None:
+def test_sending_commits_the_attempt_and_its_time(any_store: Store) -> None:
     """That is what a start after a crash reads."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         opened(connection)
         incidents.open_incident(connection, incident(SagaState.INTENT))
         incidents.record(connection, incident(SagaState.INTENT), Event.SENT, at=T0 + SECOND, why="")
@@ -173,9 +173,9 @@ def test_sending_commits_the_attempt_and_its_time(store: Store) -> None:
     assert (SagaState.SENDING, 1, T0 + SECOND) == (after.state, after.saga.attempt, after.saga.sent_at)
 
 
-def test_a_superseded_rollback_has_nothing_to_verify(store: Store) -> None:
+def test_a_superseded_rollback_has_nothing_to_verify(any_store: Store) -> None:
     """Its recovery is void, with the reason."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         opened(connection)
         incidents.open_incident(connection, incident(SagaState.INTENT))
         incidents.record(connection, incident(SagaState.INTENT), Event.HUMAN_MOVED, at=T0, why="ana promoted v3")
@@ -185,9 +185,9 @@ def test_a_superseded_rollback_has_nothing_to_verify(store: Store) -> None:
     assert (Recovery.VOID, "ana promoted v3", T0) == (after.recovery, after.recovery_reason, after.closed_at)
 
 
-def test_reverts_are_counted_for_the_guards(store: Store) -> None:
+def test_reverts_are_counted_for_the_guards(any_store: Store) -> None:
     """Held and superseded ones do not count."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         opened(connection)
         incidents.open_incident(connection, incident(SagaState.HELD))
         assert 0 == incidents.reverts_since(connection, T0 - HOUR)
@@ -198,9 +198,9 @@ def test_reverts_are_counted_for_the_guards(store: Store) -> None:
         assert 0 == incidents.reverts_since(connection, T0 + SECOND)
 
 
-def test_windows_merge_what_comes_in_pieces(store: Store) -> None:
+def test_windows_merge_what_comes_in_pieces(any_store: Store) -> None:
     """Two pages may hold calls of one window."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         intakes.add_to_windows(connection, "w", {T0: summarise([call(1)])})
         intakes.add_to_windows(connection, "w", {T0: summarise([call(2, ok=False)]), T0 + WINDOW: summarise([call(3)])})
         found = intakes.windows_between(connection, "w", since=T0, until=T0 + WINDOW)
@@ -208,9 +208,9 @@ def test_windows_merge_what_comes_in_pieces(store: Store) -> None:
     assert ((T0, summarise([call(1), call(2, ok=False)])),) == found
 
 
-def test_ids_are_remembered_until_no_poll_can_ask_for_them(store: Store) -> None:
+def test_ids_are_remembered_until_no_poll_can_ask_for_them(any_store: Store) -> None:
     """The overlap's calls are counted once, and the table does not grow for ever."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         intakes.mark_seen(connection, "w", {"a": T0, "b": T0 + MINUTE}, forget_before=T0)
         assert {"c"} == intakes.unseen(connection, "w", ["a", "b", "c"])
         assert {"a"} == intakes.unseen(connection, "other", ["a"])
@@ -218,9 +218,9 @@ def test_ids_are_remembered_until_no_poll_can_ask_for_them(store: Store) -> None
         assert {"a"} == intakes.unseen(connection, "w", ["a", "b"])
 
 
-def test_of_two_that_read_the_same_page_one_is_refused(store: Store) -> None:
+def test_of_two_that_read_the_same_page_one_is_refused(any_store: Store) -> None:
     """Compare-and-set on the cursor."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         intakes.open_intake(connection, intake())
         after = replace(intake(), cursor_at=T0 + MINUTE)
         assert intakes.advance(connection, intake(), after)
@@ -228,9 +228,9 @@ def test_of_two_that_read_the_same_page_one_is_refused(store: Store) -> None:
         assert after == intakes.find_intake(connection, "w")
 
 
-def test_a_seal_never_moves_back(store: Store) -> None:
+def test_a_seal_never_moves_back(any_store: Store) -> None:
     """What was sealed stays sealed, whatever the clock does."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         intakes.open_intake(connection, intake())
         intakes.seal(connection, "w", T0 + MINUTE)
         intakes.seal(connection, "w", T0 + SECOND)
@@ -240,20 +240,20 @@ def test_a_seal_never_moves_back(store: Store) -> None:
     assert T0 + MINUTE == found.sealed_until
 
 
-def test_a_notice_is_put_in_once(store: Store) -> None:
+def test_a_notice_is_put_in_once(any_store: Store) -> None:
     """The same key is never announced twice, and it comes back as it went in."""
     full = notice(
         facts=(Fact(label="a", value="b"),), evidence=("e",), changes=("c",), links=(Link(text="l", url="u"),)
     )
-    with store.write() as connection:
+    with any_store.write() as connection:
         assert outbox.put(connection, full)
         assert not outbox.put(connection, notice(headline="other"))
         assert [full] == [p.notice for p in outbox.parcels(connection)]
 
 
-def test_a_thread_is_delivered_in_order_and_does_not_hold_up_others(store: Store) -> None:
+def test_a_thread_is_delivered_in_order_and_does_not_hold_up_others(any_store: Store) -> None:
     """The head of a thread that must wait blocks its own thread only."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         for key, thread in (("a1", "a"), ("a2", "a"), ("b1", "b")):
             outbox.put(connection, notice(key, thread))
         first = outbox.next_parcel(connection, T0)
@@ -269,9 +269,9 @@ def test_a_thread_is_delivered_in_order_and_does_not_hold_up_others(store: Store
     assert ("a1", 1) == (later.key, later.attempts)
 
 
-def test_of_two_senders_one_gets_the_parcel(store: Store) -> None:
+def test_of_two_senders_one_gets_the_parcel(any_store: Store) -> None:
     """Compare-and-set on state and attempts."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         outbox.put(connection, notice())
         parcel = outbox.next_parcel(connection, T0)
         assert parcel is not None
@@ -279,9 +279,9 @@ def test_of_two_senders_one_gets_the_parcel(store: Store) -> None:
         assert not outbox.mark_sending(connection, parcel)
 
 
-def test_a_dead_notice_lets_the_next_of_its_thread_pass(store: Store) -> None:
+def test_a_dead_notice_lets_the_next_of_its_thread_pass(any_store: Store) -> None:
     """One message that Slack will never take must not silence an incident."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         outbox.put(connection, notice("a1", "a"))
         outbox.put(connection, notice("a2", "a"))
         first = outbox.next_parcel(connection, T0)
@@ -293,9 +293,9 @@ def test_a_dead_notice_lets_the_next_of_its_thread_pass(store: Store) -> None:
     assert "a2" == second.key
 
 
-def test_the_journal_is_in_order_of_time(store: Store) -> None:
+def test_the_journal_is_in_order_of_time(any_store: Store) -> None:
     """Not in the order in which the promotions were found."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         journal.record_promotion(connection, promotion("v3", at=T0 + MINUTE), Standing.ON_WATCH)
         journal.record_promotion(connection, promotion("v2", at=T0), Standing.ON_WATCH)
         journal.set_standing(connection, promotion("v2", at=T0).id, Standing.PASSED)
