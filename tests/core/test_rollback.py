@@ -160,7 +160,7 @@ def test_read_back_confirms_the_pointer() -> None:
     promoted = saga(SagaState.PROMOTED, attempt=1, sent_at=SENT, promoted_at=NOW)
     step = next_step(promoted, sight("v1", ours(promoted, at=NOW)), NOW)
 
-    assert Record(event=Event.READ_BACK, why="production is on the target", audit_id="ours-121000") == step
+    assert Record(event=Event.READ_BACK, why="read back from the platform", audit_id="ours-121000") == step
 
 
 def test_a_stale_read_back_is_read_again_and_then_given_up() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchdog.cli.compose import deps_of
-from watchdog.cli.exits import FAILED, err, out, stop
+from watchdog.cli.exits import FAILED, err, out, say, stop
 from watchdog.cli.logs import set_up_logging
 from watchdog.cli.where import settings_or_none
 from watchdog.clock import SystemClock
@@ -58,13 +59,15 @@ def embedded(database: Path, port: int, traffic: float) -> None:
         seeded = seed_sample(platform.admin, clock)
         stack.enter_context(platform)
         token = platform.admin.create_token(name="command line")
-        console.print(f"PromptHelm-compatible platform on {platform.base_url} (database {database})", markup=False)
-        console.print(f"A new token with every scope, shown only now: {token}", markup=False)
+        say(console, f"PromptHelm-compatible platform on {platform.base_url} (database {database})")
+        say(console, f"A new token with every scope, shown only now: {token}")
         for prompt in seeded:
-            console.print(f"  prompt {prompt.slug}: {prompt.prompt_id}", markup=False)
+            say(console, f"  prompt {prompt.slug}: {prompt.prompt_id}")
         if traffic > 0:
             stack.enter_context(Traffic(platform.base_url, token, clock, traffic, sample_traffic()))
-        console.print("Ctrl-C stops it.", markup=False)
+        say(console, "Ctrl-C stops it.")
+        # Whoever reads this through a pipe needs the token now.
+        sys.stdout.flush()
         until_signal()
 
 
@@ -86,10 +89,10 @@ def _require_access(platform: PromptPlatform, settings: Settings) -> None:
         platform.prompts()
     except PlatformError as exc:
         if exc.retryable:
-            err().print(f"promptwatch: waiting for the platform: {exc}", markup=False)
+            say(err(), f"promptwatch: waiting for the platform: {exc}")
             return
     for access in refused:
-        err().print(f"promptwatch: cannot {access.need}: {access.problem}", markup=False)
+        say(err(), f"promptwatch: cannot {access.need}: {access.problem}")
     stop(FAILED, "the token may not do what guarding needs; nothing was started (see `promptwatch doctor`)")
 
 
@@ -101,14 +104,17 @@ def _run_sample() -> None:
 
     set_up_logging(LogSettings())
     console = out()
-    folder = Path(tempfile.gettempdir()) / f"promptwatch-sample-{os.getuid()}"
-    with OpenSandbox(folder, speed=_SAMPLE_SPEED) as opened:
-        world = opened.world
+    # A world of its own each time: in an old one the last day would be days ago by its faster clock.
+    with (
+        tempfile.TemporaryDirectory(prefix="promptwatch-sample-") as made,
+        OpenSandbox(Path(made), speed=_SAMPLE_SPEED) as opened,
+    ):
+        folder, world = Path(made), opened.world
         prompt = world.prompts["is-prime"]
         harmful = prompt.versions["1.2.0"]
         lines = (
             "No config.toml here: guarding a SAMPLE platform with recorded calls, ten times as fast as they were.",
-            f"  platform  {world.base_url}   (everything is kept in {folder})",
+            f"  platform  {world.base_url}   (everything is in {folder}, until it stops)",
             f"  look      promptwatch status --store sqlite:///{folder}/watchdog.db",
             "  break it  promote a harmful version, and see what happens within half a minute:",
             f"            curl -X POST -H 'Authorization: Bearer {world.token}' \\",
@@ -116,7 +122,8 @@ def _run_sample() -> None:
             "To guard your own platform: copy config.example.toml to config.toml and fill in two lines. Ctrl-C stops.",
         )
         for line in lines:
-            console.print(line, markup=False)
+            say(console, line)
+        sys.stdout.flush()
         with Traffic(world.base_url, world.token, world.clock, _SAMPLE_CALLS_PER_S, sample_traffic()):
             run_until_signal(world.deps(TerminalNotifier(console)))
 

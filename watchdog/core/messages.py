@@ -43,7 +43,7 @@ def progressed(incident: Incident, watch: Watch, event: Event, why: str, at: dat
         case SagaState.CONFIRMED:
             took = words.duration(at - incident.opened_at)
             headline = f"{slug}: {bad} reverted to {good}"
-            step = f"Production is back on {good}: {why}, {took} after the verdict. {bad} is kept for forensics."
+            step = f"Production is back on {good} ({why}), {took} after the verdict. {bad} is kept for forensics."
             return _notice(incident, watch, at, "confirmed", Tone.WAITING, headline, step)
         case SagaState.DONE:
             headline = f"{slug}: {bad} reverted to {good}; verifying the recovery"

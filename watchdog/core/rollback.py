@@ -246,7 +246,7 @@ def _read_back(saga: Saga, sight: Sight, now: datetime) -> Step:
         if ours and any(p.at <= ours.at and p.to_version_id != saga.target_version_id for p in foreign):
             why = f"{_who(foreign[0])} in the instant before our revert, which therefore went over it"
             return Record(event=Event.HUMAN_OVERRIDDEN, why=why)
-        return Record(event=Event.READ_BACK, why="production is on the target", audit_id=ours.id if ours else "")
+        return Record(event=Event.READ_BACK, why="read back from the platform", audit_id=ours.id if ours else "")
     if foreign and foreign[-1].to_version_id == sight.pointer:
         return Record(event=Event.HUMAN_MOVED, why=_who(foreign[-1]))
     if sight.promotions is None and sight.pointer != saga.bad_version_id:
