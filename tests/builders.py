@@ -123,6 +123,8 @@ def watch(state: WatchState = WatchState.WATCHING, **given: object) -> Watch:
         "reason": "",
         "candidate": Summary(),
         "rules_digest": "digest",
+        "n_windows": 8640,
+        "min_baseline_calls": 50,
         "trouble": "",
         "trouble_since": None,
         "candidate_label": "v1.1.0",

@@ -18,7 +18,7 @@ from watchdog.embedded.recordings import RecordedCall
 from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
-from watchdog.jobs import advance, detect, evaluate, freeze, ingest, send, verify
+from watchdog.jobs import advance, detect, evaluate, freeze, ingest, send, tick, verify
 from watchdog.jobs.deps import Deps
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
@@ -63,16 +63,68 @@ class ManualClock:
 
 
 @dataclass
+class OwnClock:
+    """
+    The watchdog's clock; it goes with the platform's, until somebody sets it.
+
+    Attributes:
+        ahead: how far it is before the platform's.
+    """
+
+    platform: ManualClock
+    ahead: timedelta = timedelta(0)
+    speed: float = 1.0
+
+    def now(self) -> datetime:
+        return self.platform.now() + self.ahead
+
+    def monotonic(self) -> float:
+        return self.platform.monotonic()
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        return self.platform.wait(event, seconds)
+
+
+@dataclass
+class PlatformClock:
+    """
+    The platform's clock; a delayed answer waits for the gate, in real time.
+
+    Attributes:
+        gate: what delayed requests wait for; None lets them pass at once.
+    """
+
+    base: ManualClock
+    gate: Event | None = None
+    speed: float = 1.0
+
+    def now(self) -> datetime:
+        return self.base.now()
+
+    def monotonic(self) -> float:
+        return self.base.monotonic()
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        if self.gate is not None:
+            self.gate.wait(10.0)
+        return self.base.wait(event, seconds)
+
+
+@dataclass
 class World(ExitStack):
     """
     One prompt, `support-reply`, with v1 on production and 500 good calls in the last day, and v2 saved.
 
     Attributes:
         scopes: of the watchdog's token.
+        timeout_s: the client's deadline, in real seconds.
+        between: address of a proxy through which the watchdog reaches the platform; empty for none.
     """
 
     folder: Path
     scopes: tuple[Scope, ...] = ALL_SCOPES
+    timeout_s: float = 5.0
+    between: str = ""
     rules: RuleSet = field(default_factory=lambda: rule_set(success_rule(weight=0.8), LIMIT_RULE))
     terms: Terms = field(default_factory=Terms)
     baseline_calls: int = 500
@@ -82,7 +134,9 @@ class World(ExitStack):
         ExitStack.__init__(self)
         super().__enter__()
         self.clock = ManualClock()
-        self.platform = EmbeddedPlatform(self.folder / "platform.db", self.clock, durable=False)
+        self.own_clock = OwnClock(self.clock)
+        self.platform_clock = PlatformClock(self.clock)
+        self.platform = EmbeddedPlatform(self.folder / "platform.db", self.platform_clock, durable=False)
         admin = self.platform.admin
         self.prompt_id = admin.create_prompt("support-reply", "Support reply", at=T0 - timedelta(days=3))
         self.v1 = admin.save_version(
@@ -108,14 +162,16 @@ class World(ExitStack):
 
     def restart(self, wrap: Callable[[object], object] | None = None) -> None:
         """A new process, as far as anything in memory goes."""
-        options = PromptHelmOptions(url=self.platform.base_url, app_url=self.platform.base_url, timeout_s=5.0)
-        client = PromptHelm(options, read_token=lambda: self.token, clock=self.clock, uniform=lambda: 0.5)
+        url, app_url = self.between or self.platform.base_url, self.platform.base_url
+        options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s)
+        client = PromptHelm(options, read_token=lambda: self.token, clock=self.own_clock, uniform=lambda: 0.5)
         self.callback(client.close)
         store = Store(f"sqlite:///{self.folder / 'watch.db'}")
         self.callback(store.close)
         store.migrate()
         slack = SlackNotifier(token=lambda: "xoxb-embedded", channel="C0DEMO0001", base_url=self.slack_url)
         self.store = store
+        self.pulse = tick.Pulse()
         self.deps = self.deps_with(client, slack)
         if wrap is not None:
             self.deps = wrap(self.deps)  # type: ignore[assignment]
@@ -125,7 +181,7 @@ class World(ExitStack):
             store=self.store,
             platform=platform,
             notifier=notifier,
-            clock=self.clock,
+            clock=self.own_clock,
             rules=self.rules,
             terms=self.terms,
         )
@@ -161,20 +217,25 @@ class World(ExitStack):
 
     def tick(self) -> None:
         """Everything that is due, in the daemon's order."""
-        deps = self.deps
-        detect.run(deps, self.clock.now())
-        freeze.run(deps, self.clock.now())
-        ingest.run(deps, self.clock.now())
-        evaluate.run(deps, self.clock.now())
+        deps, clock = self.deps, self.own_clock
+        detect.run(deps, clock.now())
+        freeze.run(deps, clock.now())
+        ingest.run(deps, clock.now())
+        evaluate.run(deps, clock.now())
         self.act()
-        verify.run(deps, self.clock.now())
+        verify.run(deps, clock.now())
+        self.act()
+
+    def look(self) -> None:
+        """As the daemon does: no stage's failure comes out."""
+        tick.run(self.deps, self.pulse)
         self.act()
 
     def act(self) -> None:
         """The actor and the sender, until there is nothing more to do now."""
-        while advance.run(self.deps, self.clock.now()):
+        while advance.run(self.deps, self.own_clock.now()):
             pass
-        while send.run(self.deps, self.clock.now()):
+        while send.run(self.deps, self.own_clock.now()):
             pass
 
     def watches(self) -> tuple[Watch, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchdog.jobs.schedule import Schedule
+from watchdog.store import journal
 from watchdog.store.engine import SingleDaemon
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class Daemon:
         self._lock.__enter__()
         try:
             self.deps.store.migrate()
+            # SQLite opens a read-only file without a word; a daemon that cannot write must not seem to be watching.
+            with self.deps.store.write() as connection:
+                journal.set_cursor(connection, "started", self.deps.clock.now())
         except BaseException:
             self._lock.__exit__()
             raise
@@ -73,6 +77,7 @@ def run_until_signal(deps: Deps) -> None:
     with Daemon(deps):
         while not stop.wait(3600):
             pass
+        log.info("stopping; another signal ends it at once", extra={"action": "stopping"})
 
 
 def _give_up(why: str) -> None:

@@ -146,16 +146,24 @@ class DaemonRunning(StoreError):  # noqa: N818
 class NotifyError(WatchdogError):
     """
     Attributes:
-        permanent: no later attempt with the same message can succeed.
+        permanent: no later attempt with the same message can succeed by itself.
+        mendable: but it can once somebody has changed something, such as an expired token; worth another look.
         retry_after_s: seconds to wait, where the receiver said so.
         outcome_unknown: the message may have arrived: look before posting again.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool, retry_after_s: float | None = None, outcome_unknown: bool = False
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        mendable: bool = False,
+        retry_after_s: float | None = None,
+        outcome_unknown: bool = False,
     ) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.mendable = mendable
         self.retry_after_s = retry_after_s
         self.outcome_unknown = outcome_unknown
 

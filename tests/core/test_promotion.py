@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.builders import MINUTE, SECOND, T0, promotion
@@ -60,7 +62,7 @@ def journal(*entries: tuple[str, Standing]) -> tuple[JournalEntry, ...]:
 )
 def test_the_target_is_the_last_known_good_version(earlier: tuple[tuple[str, Standing], ...], good: str | None) -> None:
     """Baseline and revert target are the same version."""
-    found = known_good(journal(*earlier), "v9")
+    found = known_good(journal(*earlier), "v9", T0 + 20 * MINUTE)
 
     assert good == (found[0] if found else None)
 
@@ -72,6 +74,14 @@ def test_the_control_counts_until_it_left_production() -> None:
     plan = plan_watch(promotion("v3", at=T0 + 5 * MINUTE), earlier)
 
     assert ("v1", T0 + MINUTE) == (plan.control_version_id, plan.control_until)
+
+
+def test_a_version_that_people_lived_with_for_a_week_is_good_though_nobody_judged_it() -> None:
+    """Going back to what was good before it would undo that week."""
+    entries = journal(("v1", Standing.ADOPTED), ("v2", Standing.UNWATCHED))
+
+    assert "v1" == (known_good(entries, "v3", T0 + timedelta(days=6)) or ("",))[0]
+    assert "v2" == (known_good(entries, "v3", T0 + timedelta(days=8)) or ("",))[0]
 
 
 def test_a_plain_promotion_may_be_reverted() -> None:
@@ -109,8 +119,11 @@ def test_our_own_promotions_are_recognised_by_their_note() -> None:
     """Ours carry the incident; a human's note is not ours."""
     bad = promotion()
 
-    assert is_ours(promotion(note=note_for(incident_id(bad))))
-    assert not is_ours(promotion(note="rollback, see the watchdog"))
+    note = note_for(incident_id(bad))
+
+    assert is_ours(promotion(note=note, actor_type=ActorType.API_TOKEN))
+    assert not is_ours(promotion(note=note, actor_type=ActorType.USER))
+    assert not is_ours(promotion(note="watchdog: rolled back last week", actor_type=ActorType.API_TOKEN))
 
 
 def test_a_pointer_that_did_not_move_is_no_promotion() -> None:

@@ -70,14 +70,12 @@ def test_an_intent_is_sent_when_the_bad_promotion_still_stands() -> None:
     ("shown", "event"),
     [
         (sight("v3", promotion("v3", frm="v2", at=T0 + MINUTE)), Event.HUMAN_MOVED),
-        (sight("v2", promotion("v2", frm="v2", at=T0 + MINUTE)), Event.HUMAN_MOVED),
         (sight("v1"), Event.HUMAN_MOVED),
         (Sight(pointer="v3", promotions=None), Event.HUMAN_MOVED),
         (sight("v1", ours(saga(), at=NOW)), Event.FOUND),
     ],
     ids=[
         "a human promoted another version",
-        "a human promoted the same version again",
         "production already left the bad version",
         "the pointer alone shows another version",
         "our promotion is there already",
@@ -89,6 +87,13 @@ def test_an_intent_is_not_sent_when_something_else_happened(shown: Sight, event:
 
     assert isinstance(step, Record)
     assert event is step.event
+
+
+def test_a_double_click_on_the_bad_version_is_no_veto() -> None:
+    """The version was promoted on top of itself: nothing was decided by it."""
+    twice = sight("v2", promotion("v2", frm="v2", at=T0 + MINUTE))
+
+    assert Send(attempt=1) == next_step(saga(), twice, NOW)
 
 
 def test_attempts_that_never_left_end_with_a_human() -> None:

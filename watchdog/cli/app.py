@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from watchdog.cli.exits import explained
+from watchdog.cli.exits import USAGE, explained, stop
 
 app = typer.Typer(
     name="promptwatch",
@@ -19,6 +19,9 @@ app = typer.Typer(
     "says why, and verifies the recovery.",
 )
 
+ConfigArgument = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG", help="Configuration file; default: ./config.toml.")
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", envvar="PROMPTWATCH_CONFIG", help="Configuration file; default: ./config.toml."),
@@ -30,12 +33,12 @@ StoreOption = Annotated[
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
-    """Guard the configured platform; without a configuration, guard a sample platform with sample traffic."""
+def run(context: typer.Context, named: ConfigArgument = None, config: ConfigOption = None) -> None:
+    """Guard the configured platform. Without a configuration, guard a sample platform with sample traffic."""
     from watchdog.cli import running
 
     with explained():
-        running.run(config)
+        running.run(_one(context, named, config))
 
 
 @app.command()
@@ -47,7 +50,7 @@ def demo(
     ] = None,
     speed: Annotated[float, typer.Option(min=2, max=200, help="Seconds of the demo's clock in one second.")] = 60.0,
 ) -> None:
-    """Show the whole job in a minute: a harmless promotion, a harmful one, the revert, Slack, the recovery."""
+    """Show the whole job in a minute. A harmless promotion, a harmful one, the revert, Slack, the recovery."""
     from watchdog.cli import demo as command
 
     with explained():
@@ -55,21 +58,25 @@ def demo(
 
 
 @app.command()
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check the configuration and the rules without starting anything."""
+def check(
+    context: typer.Context, named: ConfigArgument = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Check the configuration and the rules. Starts nothing."""
     from watchdog.cli import checking
 
     with explained():
-        checking.check(config, as_json=as_json)
+        checking.check(_one(context, named, config), as_json=as_json)
 
 
 @app.command()
-def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Try everything the daemon will need: platform, scopes, clock, Slack, database, package clash."""
+def doctor(
+    context: typer.Context, named: ConfigArgument = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Try everything that the daemon needs. Platform, scopes, clock, database, Slack; changes nothing."""
     from watchdog.cli import checking
 
     with explained():
-        checking.doctor(config, as_json=as_json)
+        checking.doctor(_one(context, named, config), as_json=as_json)
 
 
 @app.command()
@@ -88,7 +95,7 @@ def incidents(
     as_json: JsonOption = False,
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
 ) -> None:
-    """List incidents: what was reverted, why, and whether it recovered."""
+    """List incidents. What was reverted, why, and whether it recovered."""
     from watchdog.cli import reporting
 
     with explained():
@@ -102,7 +109,7 @@ def show(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one incident or watch with all of its evidence and history."""
+    """Show one incident or watch. With all of its evidence and history."""
     from watchdog.cli import reporting
 
     with explained():
@@ -113,13 +120,23 @@ def show(
 def embedded(
     database: Annotated[Path, typer.Option("--db", help="SQLite file of the platform.")] = Path("embedded.db"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8787,
-    traffic: Annotated[float, typer.Option(min=0, help="Sample calls a second; 0 for none.")] = 0.0,
+    traffic: Annotated[float, typer.Option(min=0, max=1000, help="Sample calls a second; 0 for none.")] = 0.0,
 ) -> None:
-    """Run the embedded PromptHelm-compatible platform alone, on loopback, with sample prompts."""
+    """Run the embedded PromptHelm-compatible platform. On loopback, with sample prompts."""
     from watchdog.cli import running
 
     with explained():
         running.embedded(database, port, traffic)
+
+
+def _one(context: typer.Context, named: Path | None, option: Path | None) -> Path | None:
+    """The configuration file, however it was named; the command line outdoes PROMPTWATCH_CONFIG."""
+    if named is None:
+        return option
+    source = context.get_parameter_source("config")
+    if source is not None and source.name == "COMMANDLINE":
+        stop(USAGE, f"two configurations are named, {named} and {option}; keep one")
+    return named
 
 
 def main() -> None:

@@ -8,22 +8,22 @@ import sys
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.metadata import packages_distributions
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from sqlalchemy import make_url, text
 
-from watchdog.cli.compose import platform_of, slack_of
-from watchdog.cli.exits import FAILED, OK, out
+from watchdog.cli.compose import is_needed, platform_of, slack_of
+from watchdog.cli.exits import FAILED, OK, out, say
 from watchdog.cli.where import required_settings
 from watchdog.clock import SystemClock
 from watchdog.core import words
-from watchdog.core.rules import Action
 from watchdog.errors import ConfigError, NotifyError, StoreError
 from watchdog.store.database import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from watchdog.config.settings import Settings
     from watchdog.platforms.protocol import PromptPlatform
@@ -48,13 +48,18 @@ def check(config: Path | None, *, as_json: bool) -> None:
     """Raises: ConfigError: with every issue."""
     from watchdog.config import check as checks
 
-    report = checks.check(required_settings(config), os.environ)
+    try:
+        report = checks.check(required_settings(config), os.environ)
+    except ConfigError as exc:
+        if as_json:
+            sys.stdout.write(json.dumps({"issues": [asdict(issue) for issue in exc.issues]}, indent=2) + "\n")
+        raise
     if as_json:
         sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
         return
     console = out()
     for line in checks.lines(report):
-        console.print(line, markup=False)
+        say(console, line)
 
 
 def doctor(config: Path | None, *, as_json: bool) -> None:
@@ -73,7 +78,7 @@ def doctor(config: Path | None, *, as_json: bool) -> None:
         for finding in findings:
             mark = {True: "ok  ", False: "FAIL", None: "note"}[finding.ok]
             colour = {True: "green", False: "red bold", None: "yellow"}[finding.ok]
-            console.print(f"{mark}  {finding.what}: {finding.detail}", markup=False, style=colour)
+            say(console, f"{mark}  {finding.what}: {finding.detail}", style=colour)
     raise typer.Exit(FAILED if any(f.ok is False for f in findings) else OK)
 
 
@@ -81,12 +86,20 @@ def _platform(settings: Settings) -> Iterator[Finding]:
     clock = SystemClock()
     platform = platform_of(settings, os.environ, clock)
     try:
-        for access in platform.access():
-            needed = access.required and not (access.scope == "prompts:write" and settings.watch.act is Action.ALERT)
+        accesses = platform.access()
+        problems = {access.problem for access in accesses}
+        if len(problems) == 1 and (problem := problems.pop()) is not None:
+            # Nobody there, or nothing allowed: said once.
+            yield Finding(what=platform.name, ok=False, detail=problem)
+            return
+        yield Finding(what="platform", ok=True, detail=platform.name)
+        for access in accesses:
             if access.problem is None:
                 yield Finding(what=access.need, ok=True, detail=f"{access.call} ({access.scope or 'no scope needed'})")
             else:
-                yield Finding(what=access.need, ok=False if needed else None, detail=access.problem)
+                yield Finding(
+                    what=access.need, ok=False if is_needed(access, settings.watch.act) else None, detail=access.problem
+                )
         yield _skew(platform)
     finally:
         platform.close()
@@ -106,22 +119,40 @@ def _skew(platform: PromptPlatform) -> Finding:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
+    url = settings.store.read_url(os.environ)
+    file = make_url(url).database or ""
+    if url.startswith("sqlite") and not Path(file).exists():
+        # Opening it would make it.
+        ok = os.access(Path(file).parent, os.W_OK | os.X_OK)
+        detail = "new, will be set up at the first start" if ok else "its folder is not writable; change the owner"
+        yield Finding(what="database", ok=ok, detail=f"{file}: {detail}")
+        return
     try:
-        store = Store(settings.store.read_url(os.environ))
-        with store.write():
-            pass
+        store = Store(url)
         found, wanted = store.revision()
+        if found is not None:
+            with store.write() as connection:
+                # A transaction alone shows nothing: SQLite begins one on a read-only file as well.
+                connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+        store.close()
     except StoreError as exc:
         yield Finding(what="database", ok=False, detail=str(exc))
         return
-    state = "new, will be set up at the first start" if found is None else f"schema {found}, this program uses {wanted}"
-    yield Finding(what="database", ok=True, detail=f"{store.name}: {state}")
-    store.close()
+    if found is None:
+        detail = "empty, will be set up at the first start"
+    elif found > wanted:
+        detail = f"schema {found} is newer than this program's {wanted}; upgrade prompt-watchdog"
+    else:
+        detail = f"schema {found}, this program uses {wanted}"
+    yield Finding(what="database", ok=found is None or found <= wanted, detail=f"{store.name}: {detail}")
 
 
 def _slack(settings: Settings) -> Iterator[Finding]:
     if settings.slack is None:
-        yield Finding(what="Slack", ok=None, detail="not configured; notices go to the terminal and the log")
+        yield Finding(what="Slack", ok=None, detail="not configured; notices go to the terminal")
+        return
+    if settings.slack.webhook is not None:
+        yield Finding(what="Slack", ok=None, detail="a webhook cannot be tried without posting to the channel")
         return
     notifier = slack_of(settings.slack, os.environ)
     try:
@@ -137,9 +168,10 @@ def _slack(settings: Settings) -> Iterator[Finding]:
 
 def _package() -> Finding:
     """PyPI has another distribution that imports as `watchdog`; ours lives beside it, but it is good to know."""
-    owners = sorted(set(packages_distributions().get("watchdog", ())))
-    if owners == ["prompt-watchdog"]:
+    # An editable installation of ours does not list its packages.
+    others = sorted(set(packages_distributions().get("watchdog", ())) - {"prompt-watchdog"})
+    if not others:
         return Finding(what="package", ok=True, detail="the import name `watchdog` is ours alone")
     return Finding(
-        what="package", ok=None, detail=f"the import name `watchdog` is shared by {', '.join(owners)}; both work"
+        what="package", ok=None, detail=f"the import name `watchdog` is shared with {', '.join(others)}; both work"
     )

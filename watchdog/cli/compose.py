@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.clock import SystemClock
+from watchdog.core.rules import Action
 from watchdog.core.terms import Terms
 from watchdog.errors import NotifyError
 from watchdog.jobs.deps import Deps
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from watchdog.notify.protocol import Notifier
     from watchdog.notify.slack import SlackNotifier
     from watchdog.platforms.prompthelm import PromptHelm
+    from watchdog.platforms.protocol import Access
 
 # A proxy may hold a request for as long again as we waited for it, and no less than this is safe.
 _SETTLE_FLOOR = timedelta(seconds=30)
@@ -64,6 +66,11 @@ def platform_of(settings: Settings, env: Mapping[str, str], clock: Clock) -> Pro
         clock=clock,
         uniform=random.SystemRandom().random,
     )
+
+
+def is_needed(access: Access, act: Action) -> bool:
+    """Whether nothing can be guarded without it. Who may only alert never writes, but must read like everybody else."""
+    return access.required and not (act is Action.ALERT and access.call.startswith("POST "))
 
 
 def notifier_of(settings: Settings, env: Mapping[str, str], console: Console) -> Notifier:

@@ -9,7 +9,7 @@ the real ones. Each step looks whether it was done, so that a demo that was kill
 from __future__ import annotations
 
 import json
-import logging
+import signal
 import sys
 import tempfile
 import threading
@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from watchdog.cli import facts
-from watchdog.cli.exits import FAILED, OK, out
+from watchdog.cli.exits import FAILED, OK, err, out, say
+from watchdog.cli.logs import set_up_logging
 from watchdog.cli.sandbox import OpenSandbox, Sandbox
+from watchdog.config.settings import LogLevel, LogSettings
 from watchdog.core import words
 from watchdog.core.incident import Recovery
 from watchdog.core.watch import Verdict
@@ -35,8 +37,12 @@ from watchdog.notify.terminal import TerminalNotifier
 from watchdog.store import incidents, watches
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
     from rich.console import Console
 
+    from watchdog.core.incident import Incident
     from watchdog.core.notice import Notice
     from watchdog.core.watch import Watch
     from watchdog.jobs.deps import Deps
@@ -50,7 +56,9 @@ _CHANNEL = "C0DEMO0001"
 _CALLS_PER_S = 0.4
 # The harmless promotion is left alone over this many judged calls before the harmful one comes.
 _ENOUGH_HARMLESS = 60
+# Each step may take this long, in seconds of the wall and in seconds of the demo's clock, whichever is longer.
 _LONGEST_S = 180.0
+_LONGEST_SCALED_S = 1800.0
 _POLL_S = 0.1
 
 
@@ -79,15 +87,26 @@ class Story:
         self._console = console
         self._world = world
 
+    def begin(self) -> None:
+        if self._console is None:
+            return
+        speed = self._world.clock.speed
+        say(
+            self._console,
+            f"A demonstration. Its clock runs {speed:g} times as fast as yours: all times below are its own.",
+        )
+        say(self._console, f"A PromptHelm-compatible platform answers on {self._world.base_url}; Slack is a stand-in.")
+
     def say(self, line: str) -> None:
         if self._console is not None:
-            self._console.print(f"{self._world.clock.now():%H:%M:%S}  {line}", markup=False)
+            say(self._console, f"{self._world.clock.now():%H:%M:%S}  {line}")
 
 
 def run(*, as_json: bool, keep: bool, folder: Path | None, speed: float) -> None:
     """Raises: AddressInUse, StoreError; typer.Exit with status 1 when the demo did not show what it is to show."""
-    logging.basicConfig(level=logging.ERROR)
+    set_up_logging(LogSettings(level=LogLevel.ERROR))
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, _leave)
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="promptwatch-demo-")))
@@ -108,9 +127,9 @@ def run(*, as_json: bool, keep: bool, folder: Path | None, speed: float) -> None
         if console is None:
             sys.stdout.write(json.dumps(report, indent=2) + "\n")
         else:
-            _conclude(console, report)
+            _conclude(console, report, keep=keep)
         if keep:
-            _keep(console, world, report)
+            _keep(console, world)
     raise typer.Exit(OK if report["ok"] else FAILED)
 
 
@@ -121,16 +140,19 @@ def _traffic() -> dict[str, Any]:
 
 def _direct(world: Sandbox, deps: Deps, story: Story) -> None:
     """The story, step by step."""
-    story.say(f"two prompts with recorded calls of the last 24 h; Slack and the platform are on {world.base_url}")
-    _wait("the first look at the platform", lambda: _adopted(deps))
+    story.begin()
+    _wait(world, "the first look at the platform", lambda: _adopted(deps))
+    story.say(
+        f"the watchdog looks on; {HARMLESS[0]} and {HARMFUL[0]} have recorded calls of the last 24 h, and get more"
+    )
     _promote(world, *HARMLESS, story=story, remark="a harmless change")
-    _wait("calls of the harmless version", lambda: _calls(deps, HARMLESS[0]) >= _ENOUGH_HARMLESS)
+    _wait(world, "calls of the harmless version", lambda: _calls(deps, HARMLESS[0]) >= _ENOUGH_HARMLESS)
     harmless = _watch(deps, HARMLESS[0])
     if harmless is not None:
         story.say(f"{HARMLESS[0]} v{HARMLESS[2]} is left alone: {harmless.verdict.value}, {harmless.reason}")
     _promote(world, *HARMFUL, story=story, remark="shorter, cheaper, and wrong more often")
-    _wait("the recovery", lambda: _verified(deps))
-    _wait("the last message", lambda: _all_said(deps))
+    _wait(world, "the recovery", lambda: _verified(deps))
+    _wait(world, "the last message", lambda: _all_said(deps))
 
 
 def _promote(world: Sandbox, slug: str, before: str, after: str, *, story: Story, remark: str) -> None:
@@ -147,13 +169,19 @@ def _promote(world: Sandbox, slug: str, before: str, after: str, *, story: Story
     world.embedded.admin.promote(prompt.prompt_id, prompt.versions[after], actor_id=_WHO)
 
 
-def _wait(what: str, reached: Any) -> None:
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """Unwinds, so that nothing is left behind in the temporary folder."""
+    raise SystemExit(128 + number)
+
+
+def _wait(world: Sandbox, what: str, reached: Callable[[], bool]) -> None:
     """Poll a condition; the demo gives up rather than hang."""
-    deadline = time.monotonic() + _LONGEST_S
+    longest_s = max(_LONGEST_S, _LONGEST_SCALED_S / world.clock.speed)
+    deadline = time.monotonic() + longest_s
     never = threading.Event()
     while not reached():
         if time.monotonic() > deadline:
-            sys.stderr.write(f"promptwatch: the demo waited {_LONGEST_S:.0f} s for {what} in vain\n")
+            sys.stderr.write(f"promptwatch: the demo waited {longest_s:.0f} s for {what} in vain\n")
             return
         never.wait(_POLL_S)
 
@@ -221,7 +249,8 @@ def _report(world: Sandbox, deps: Deps, slack: SlackWorkspace) -> dict[str, Any]
             "states": [{"state": e["to"], "at": e["at"], "why": e["detail"]} for e in incident["history"]],
             "recovery": incident["recovery"],
             "recovery_reason": incident["recovery_reason"],
-            "compare_url": incident["compare_url"],
+            # Of the platform as it runs now: after a restart it has another port.
+            "compare_url": _compare_url(world, found[0]),
         },
         "audit": audit,
         "slack": {
@@ -253,6 +282,15 @@ def _promotion_facts(deps: Deps, slug: str, before: str, after: str) -> dict[str
     }
 
 
+def _compare_url(world: Sandbox, incident: Incident) -> str:
+    saga = incident.saga
+    client = world.client()
+    try:
+        return client.compare_url(saga.prompt_id, saga.bad_version_id, saga.target_version_id)
+    finally:
+        client.close()
+
+
 def _audit(world: Sandbox) -> list[dict[str, Any]]:
     """The platform's own record, read over HTTP."""
     labels = {i: f"v{label}" for p in world.prompts.values() for label, i in p.versions.items()}
@@ -277,43 +315,56 @@ def _audit(world: Sandbox) -> list[dict[str, Any]]:
     ]
 
 
-def _conclude(console: Console, report: dict[str, Any]) -> None:
+def _conclude(console: Console, report: dict[str, Any], *, keep: bool) -> None:
     harmless, harmful = report["promotions"]
     incident = report["incident"] or {}
+    slack = report["slack"]
+    address = incident.get("compare_url", words.NOTHING)
     lines = (
+        "",
         f"harmless  {_left_alone(harmless)}",
         f"harmful   {_reverted(harmful)}",
-        f"rollback  {incident.get('state')}, recovery {incident.get('recovery')}",
-        f"audit     {sum(e['revert'] for e in report['audit'])} revert, by {_reverter(report)}",
-        f"Slack     {report['slack']['root_messages']} root message, {report['slack']['replies']} replies",
-        f"compare   {incident.get('compare_url')}",
+        f"rollback  {_rolled_back(incident)}",
+        f"audit     {_audited(report['audit'])}",
+        f"Slack     {words.count(slack['root_messages'], 'message')} with {slack['replies']} replies in its thread",
+        f"compare   {address}" if keep else f"compare   {address} (closed now; --keep leaves it open)",
+        "",
+        f"The demo went {'' if report['ok'] else 'NOT '}as it should, in {report['wall_s']:.1f} s of your time.",
     )
-    console.print()
     for line in lines:
-        console.print(line, markup=False)
-    verdict = "as it should be" if report["ok"] else "NOT what it should have been"
-    console.print(f"The demo went {verdict}, in {report['wall_s']:.1f} s.", markup=False)
+        say(console, line)
 
 
 def _left_alone(seen: dict[str, Any]) -> str:
+    done = "left alone" if seen["action"] == "none" else "NOT left alone"
     calls = words.count(seen.get("calls_seen", 0), "call")
-    return f"{seen['prompt']} v{seen['to']}: {seen['verdict']} over {calls}, nothing was done"
+    return f"{seen['prompt']} v{seen['from']} -> v{seen['to']}: {done}, {seen['verdict']} over {calls}"
 
 
 def _reverted(seen: dict[str, Any]) -> str:
-    calls = f"{seen.get('calls_to_verdict')} calls (rule {seen.get('rule')})"
-    return f"{seen['prompt']} v{seen['to']}: {seen['verdict']} after {calls}, action {seen['action']}"
+    promotion = f"{seen['prompt']} v{seen['from']} -> v{seen['to']}"
+    if seen["action"] == "none":
+        return f"{promotion}: NOT reverted, {seen['verdict']}"
+    return f"{promotion}: {seen['verdict']} after {seen['calls_to_verdict']} calls (rule {seen['rule']})"
 
 
-def _reverter(report: dict[str, Any]) -> str:
-    return next((f"{e['actor_type']} ({e['reason']})" for e in report["audit"] if e["revert"]), words.NOTHING)
+def _rolled_back(incident: dict[str, Any]) -> str:
+    if not incident:
+        return "none"
+    return f"{incident['prompt']} back to {incident['target']}: {incident['state']}, and {incident['recovery']}"
 
 
-def _keep(console: Console | None, world: Sandbox, report: dict[str, Any]) -> None:
+def _audited(audit: list[dict[str, Any]]) -> str:
+    reverts = [entry for entry in audit if entry["revert"]]
+    by = ", ".join(f"by {entry['actor_type']} {entry['actor']}, noted {entry['reason']}" for entry in reverts)
+    return f"{words.count(len(reverts), 'revert')} {by}"
+
+
+def _keep(console: Console | None, world: Sandbox) -> None:
     from watchdog.cli.running import until_signal
 
-    address = (report["incident"] or {}).get("compare_url") or world.base_url
-    sys.stderr.write(f"The platform stays on {world.base_url} until Ctrl-C. Compare: {address}\n")
+    sys.stdout.flush()
+    say(err(), f"The platform stays on {world.base_url} until Ctrl-C.")
     if console is not None:
-        console.print(f"Look: promptwatch status --store sqlite:///{world.folder}/watchdog.db", markup=False)
+        say(console, f"Look around: promptwatch status --store sqlite:///{world.folder}/watchdog.db")
     until_signal()

@@ -29,13 +29,24 @@ USAGE = 2  # the command line or the configuration is wrong; nothing was started
 UNAVAILABLE = 3  # the platform, the database, Slack or a port cannot be used just now
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """rich would leave with status 1; `explained` decides that."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Standard output: colours and boxes in a terminal, plain lines in a pipe."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _Output(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def err() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(console: Console, line: str, *, style: str | None = None) -> None:
+    """One line as it is: the terminal folds it, so that an address or a command can be copied out of it."""
+    console.print(line, markup=False, soft_wrap=True, style=style)
 
 
 def stop(status: int, message: str) -> NoReturn:
@@ -48,7 +59,11 @@ def stop(status: int, message: str) -> NoReturn:
 def explained() -> Iterator[None]:
     """Every error that we raise on purpose becomes its message and an exit status; never a traceback."""
     try:
-        yield
+        try:
+            yield
+        finally:
+            # A reader that has left must be met here, and not when the interpreter ends.
+            sys.stdout.flush()
     except ConfigError as exc:
         n = len(exc.issues)
         err().print(str(exc), markup=False)
@@ -61,3 +76,6 @@ def explained() -> Iterator[None]:
         # The reader of our output has left, as `head` does; that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(OK) from None
+    except OSError as exc:
+        # Ports that only root may have, disks that are full, files of somebody else.
+        stop(UNAVAILABLE, f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from watchdog.cli import facts
-from watchdog.cli.exits import FAILED, out, stop
+from watchdog.cli.exits import FAILED, out, say, stop
 from watchdog.cli.where import store_to_read
 from watchdog.core import words
 from watchdog.core.judgement import Reading, ReadingState
@@ -59,13 +59,13 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
         _print_json(value)
         return
     console = out()
-    console.print(
+    say(
+        console,
         f"{words.count(len(pointers), 'prompt')} known, platform last read {words.clock_time(polled)}, "
         f"{words.count(len(unsent), 'notice')} waiting to be sent",
-        markup=False,
     )
     if not rows:
-        console.print("No promotion has been seen yet. The first one after the start will be watched.", markup=False)
+        say(console, "No promotion has been seen yet. The first one after the start will be watched.")
         return
     _table(
         console,
@@ -87,9 +87,9 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
     )
     for row in rows:
         if row["trouble"]:
-            console.print(f"{row['prompt']}: holds: {row['trouble']}", markup=False)
+            say(console, f"{row['prompt']}: holds: {row['trouble']}")
         elif row["state"] == "watching":
-            console.print(f"{row['prompt']} {row['to']}: {row['reason']}", markup=False)
+            say(console, f"{row['prompt']} {row['to']}: {row['reason']}")
 
 
 def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: int) -> None:
@@ -101,7 +101,7 @@ def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: i
         return
     console = out()
     if not rows:
-        console.print("No incidents.", markup=False)
+        say(console, "No incidents.")
         return
     _table(
         console,
@@ -149,7 +149,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
     watch = value["watch"]
     incident = value.get("incident")
     if incident:
-        console.print(f"Incident {incident['id']}", markup=False, style="bold")
+        say(console, f"Incident {incident['id']}", style="bold")
         _pairs(
             console,
             (
@@ -161,7 +161,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
                 ("changed", "; ".join(incident["changes"]) or "not known"),
             ),
         )
-    console.print(f"Watch {watch['id']}", markup=False, style="bold")
+    say(console, f"Watch {watch['id']}", style="bold")
     _pairs(
         console,
         (
@@ -184,7 +184,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
     for title, events in (("Watch", watch["history"]), ("Incident", incident["history"] if incident else ())):
         for event in events:
             arrow = f"{event['from'] or '-'} -> {event['to']}"
-            console.print(f"{event['at']}  {title:<8}  {arrow:<24}  {event['detail']}", markup=False)
+            say(console, f"{event['at']}  {title:<8}  {arrow:<24}  {event['detail']}")
 
 
 def _numbers(console: Console, watch: dict[str, Any], incident: dict[str, Any] | None) -> None:
@@ -214,7 +214,7 @@ def _pair(row: dict[str, Any], name: str, text: Any) -> str:
 
 def _pairs(console: Console, pairs: tuple[tuple[str, str], ...]) -> None:
     for label, text in pairs:
-        console.print(f"  {label:<12} {text}", markup=False)
+        say(console, f"  {label:<12} {text}")
 
 
 def _table(console: Console, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

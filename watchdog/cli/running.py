@@ -10,13 +10,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.cli.compose import deps_of
+from watchdog.cli.compose import deps_of, is_needed
 from watchdog.cli.exits import FAILED, err, out, say, stop
 from watchdog.cli.logs import set_up_logging
 from watchdog.cli.where import settings_or_none
 from watchdog.clock import SystemClock
 from watchdog.config.settings import LogSettings
-from watchdog.core.rules import Action
 from watchdog.daemon import run_until_signal
 from watchdog.errors import PlatformError
 
@@ -77,11 +76,7 @@ def _require_access(platform: PromptPlatform, settings: Settings) -> None:
     none. A platform that is merely down is waited for.
     """
     refused = [
-        access
-        for access in platform.access()
-        if access.problem is not None
-        and access.required
-        and not (access.scope == "prompts:write" and settings.watch.act is Action.ALERT)
+        access for access in platform.access() if access.problem is not None and is_needed(access, settings.watch.act)
     ]
     if not refused:
         return
@@ -89,7 +84,7 @@ def _require_access(platform: PromptPlatform, settings: Settings) -> None:
         platform.prompts()
     except PlatformError as exc:
         if exc.retryable:
-            say(err(), f"promptwatch: waiting for the platform: {exc}")
+            say(err(), f"promptwatch: waiting for {platform.name}: {exc}")
             return
     for access in refused:
         say(err(), f"promptwatch: cannot {access.need}: {access.problem}")

@@ -2,7 +2,8 @@
 A whole world in one folder: the embedded platform with sample prompts, its traffic, and a stand-in for Slack.
 
 Everything is on disk, so that a process that was killed goes on in the same world. Only the clock is not the wall's:
-recorded calls took up to two minutes, and nobody wants to wait for them.
+recorded calls took up to two minutes, and nobody wants to wait for them. While nobody runs the world its time stands
+still, or the day of past calls would be long over when somebody comes back after an hour.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,11 +21,12 @@ from watchdog.clock import ScaledClock, SystemClock
 from watchdog.config.packs import load_rules
 from watchdog.config.secret import SecretRef
 from watchdog.config.settings import PlatformSettings, Settings, StoreSettings, WatchSettings
+from watchdog.errors import StoreUnusable
 from watchdog.jobs.deps import Deps
 from watchdog.store.database import Store
+from watchdog.store.engine import SingleDaemon
 
 if TYPE_CHECKING:
-    from watchdog.clock import Clock
     from watchdog.embedded.sample import SeededPrompt
     from watchdog.embedded.server import EmbeddedPlatform
     from watchdog.notify.protocol import Notifier
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _TOKEN_FILE = "token"  # noqa: S105 - the name of the file
 _CLOCK_FILE = "clock.json"
+# The stamp of a file is that of the last tick of the kernel's clock.
+_STAMP_ERROR = timedelta(milliseconds=100)
 _WAIT_AS_RECORDED = 1.0
 
 
@@ -44,7 +48,7 @@ class Sandbox:
     """
 
     folder: Path
-    clock: Clock
+    clock: ScaledClock
     embedded: EmbeddedPlatform
     prompts: dict[str, SeededPrompt]
     token: str
@@ -73,6 +77,10 @@ class OpenSandbox(ExitStack):
     """Opens the world in a folder, or makes it, and closes it in the end."""
 
     def __init__(self, folder: Path, *, speed: float, port: int = 0) -> None:
+        """
+        Args:
+            speed: > 1; seconds of the world's clock in one of the wall.
+        """
         super().__init__()
         self._folder = folder
         self._speed = speed
@@ -80,13 +88,17 @@ class OpenSandbox(ExitStack):
         self.world: Sandbox
 
     def __enter__(self) -> Self:
-        """Raises: AddressInUse, StoreUnusable."""
+        """Raises: AddressInUse, StoreUnusable; DaemonRunning: another process is in this world."""
         from watchdog.embedded.sample import seed_sample
         from watchdog.embedded.server import EmbeddedPlatform
 
         super().__enter__()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        clock = _clock(self._folder / _CLOCK_FILE, self._speed)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreUnusable(f"{self._folder}: no folder can be made here: {exc.strerror}") from exc
+        with SingleDaemon(f"sqlite:///{self._folder.absolute() / 'watchdog.db'}"):
+            clock = _clock(self._folder, self._speed)
         embedded = EmbeddedPlatform(
             self._folder / "platform.db", clock, port=self._port, wait_factor=_WAIT_AS_RECORDED, durable=False
         )
@@ -109,15 +121,25 @@ class OpenSandbox(ExitStack):
         return self
 
 
-def _clock(path: Path, speed: float) -> Clock:
-    """The clock with which the folder's world began: a restart must not turn it back."""
-    if speed == 1.0 and not path.exists():
-        return SystemClock()
-    if not path.exists():
-        origin = SystemClock().now()
-        _write_at_once(path, json.dumps({"origin": origin.isoformat(), "speed": speed}))
-    kept = json.loads(path.read_text())
-    return ScaledClock(datetime.fromisoformat(kept["origin"]), float(kept["speed"]))
+def _clock(folder: Path, speed: float) -> ScaledClock:
+    """A clock that goes on from when the world was last written to: a restart must not turn it back."""
+    path = folder / _CLOCK_FILE
+    wall = SystemClock().now()
+    clock = ScaledClock(wall, speed)
+    if path.exists():
+        kept = json.loads(path.read_text())
+        origin, stopped = datetime.fromisoformat(kept["origin"]), _last_written(folder) + _STAMP_ERROR
+        reached = origin + (stopped - origin) * float(kept["speed"])
+        # The origin from which a clock of this speed shows just that now.
+        clock = ScaledClock(wall - (reached - wall) / (speed - 1.0), speed)
+    _write_at_once(path, json.dumps({"origin": clock.origin.isoformat(), "speed": speed}))
+    return clock
+
+
+def _last_written(folder: Path) -> datetime:
+    """When anything last happened in the world, on the wall's clock."""
+    files = [folder / _CLOCK_FILE, *folder.glob("*.db"), *folder.glob("*.db-wal")]
+    return datetime.fromtimestamp(max(file.stat().st_mtime for file in files), UTC)
 
 
 def _token(path: Path, embedded: EmbeddedPlatform) -> str:

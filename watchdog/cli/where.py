@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from watchdog.cli.exits import USAGE, stop
+from watchdog.config.urls import store_address
 from watchdog.store.database import Store
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def required_settings(config: Path | None) -> Settings:
     if settings is None:
         stop(
             USAGE,
-            f"no {DEFAULT_CONFIG} here; name one with --config, or copy config.example.toml and fill in two lines",
+            f"no {DEFAULT_CONFIG} here; name one with --config, or copy config.example.toml to {DEFAULT_CONFIG} and "
+            "fill in two lines",
         )
     return settings
 
@@ -47,5 +49,18 @@ def store_to_read(config: Path | None, store: str | None) -> Store:
 
     Raises: ConfigError, StoreUnusable.
     """
-    url = store or required_settings(config).store.read_url(os.environ)
+    if store is not None:
+        url = _given(store)
+    elif (settings := settings_or_none(config)) is not None:
+        url = settings.store.read_url(os.environ)
+    else:
+        stop(USAGE, f"no {DEFAULT_CONFIG} here; name one with --config, or the daemon's database with --store")
     return Store(url, read_only=url.startswith("sqlite"))
+
+
+def _given(store: str) -> str:
+    try:
+        return store_address(store, Path.cwd())
+    except ValueError as exc:
+        # The address is not repeated: it may hold a password.
+        stop(USAGE, f"--store: {exc}; such as sqlite:///promptwatch.db or postgresql://user@host/name")

@@ -87,9 +87,12 @@ def _content_changes(good: Mapping[str, object], bad: Mapping[str, object]) -> I
 
 def _text_change(before: str, after: str) -> str:
     removed = added = 0
-    for line in difflib.ndiff(before.splitlines(), after.splitlines()):
-        removed += line.startswith("- ")
-        added += line.startswith("+ ")
+    # By whole lines: looking for likenesses within them takes minutes for a long prompt.
+    lines_of = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
+    for tag, old_from, old_to, new_from, new_to in lines_of.get_opcodes():
+        if tag != "equal":
+            removed += old_to - old_from
+            added += new_to - new_from
     lines = f"{removed} line{'' if removed == 1 else 's'} removed, {added} added"
     return f"{lines} ({len(before):,} -> {len(after):,} characters)"
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from watchdog.stats.eprocess import State
 
+# Fewer calls than this do not show that a version is good, whatever they look like.
+ENOUGH_CALLS = 20
 # More unusable rows than this, and what is left may not be a fair sample of the calls.
 _TOLERATED_REJECTS = 0.1
 
@@ -61,7 +63,7 @@ def advance(
     panel: Panel, progress: Progress, windows: Sequence[tuple[datetime, Summary]], *, sealed_until: datetime
 ) -> Progress:
     """
-    Take the sealed windows one by one, up to the first with which an acting rule trips.
+    Take the sealed windows one by one, up to the first with which an acting rule trips for the first time.
 
     Args:
         windows: start and summary of each window with anything in it that starts at or after `progress.judged_until`
@@ -69,11 +71,13 @@ def advance(
 
     Returns: the progress; its `judged_until` is `sealed_until` unless a rule tripped before.
     """
+    acting = {seat.rule.name for seat in panel.seats if seat.rule.action is not Action.ALERT}
     for start, window in windows:
+        tripped_before = acting & progress.tripped_after.keys()
         progress = _take(panel, progress, start, window)
-        if any(
-            seat.rule.action is not Action.ALERT and seat.rule.name in progress.tripped_after for seat in panel.seats
-        ):
+        # A rule that tripped earlier and was not acted upon (too many unusable rows, a configuration that only alerts)
+        # holds nothing up: the judging would fall behind the calls for good.
+        if acting & (progress.tripped_after.keys() - tripped_before):
             return progress
     return _pass_time(panel, progress, sealed_until)
 
@@ -94,6 +98,9 @@ def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | Non
     judgement = Judgement(verdict=Verdict.REGRESSED, reason="", readings=readings)
     if judgement.tripped:
         return Judgement(verdict=Verdict.REGRESSED, reason=judgement.tripped[0].sentence, readings=readings)
+    if calls < ENOUGH_CALLS:
+        few = f"{words.count(calls, 'call')} so far; {ENOUGH_CALLS} are the least to say that nothing got worse"
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=few, readings=readings)
     if why := _silence(readings):
         return Judgement(verdict=Verdict.INCONCLUSIVE, reason=why, readings=readings)
     heard = [r for r in readings if r.state is ReadingState.CLEAR]

@@ -4,6 +4,7 @@ What a promotion means: whose it is, whether it is watched, what it is compared 
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _IDS = uuid.UUID("5b0f7f3e-6f0a-4a39-9a59-5f1d6a4c1b7e")
 OWN_MARK = "watchdog:"
+_OWN_NOTE = re.compile(re.escape(OWN_MARK) + r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# A version that people left on production for this long is good enough to go back to, though nobody judged it.
+LIVED_WITH = timedelta(days=7)
 # A move that was seen and the audit entry of the same move differ by the two clocks at most.
 MOVE_SLACK = timedelta(seconds=60)
 
@@ -83,7 +87,8 @@ def note_for(incident: str) -> str:
 
 
 def is_ours(promotion: Promotion) -> bool:
-    return promotion.note.startswith(OWN_MARK)
+    """By our note, whole, on a promotion that no person made: anybody may begin a note with our mark."""
+    return _OWN_NOTE.fullmatch(promotion.note) is not None and promotion.actor_type is not ActorType.USER
 
 
 def seen_move(
@@ -110,32 +115,28 @@ def seen_move(
     )
 
 
-def known_good(earlier: Sequence[JournalEntry], candidate_version_id: str) -> tuple[str, datetime] | None:
+def known_good(
+    earlier: Sequence[JournalEntry], candidate_version_id: str, promoted_at: datetime
+) -> tuple[str, datetime] | None:
     """
     The version that production should fall back to, and when it left production; None when no earlier one is known to
     be good. A version that the watchdog took off production does not count until a later watch of it passed.
 
     Args:
         earlier: the prompt's journal before the candidate's promotion, in order of time.
+        promoted_at: when the candidate was promoted; whatever is still on production left it then.
     """
     latest_standing = {entry.promotion.to_version_id: entry.standing for entry in earlier}
     for i in range(len(earlier) - 1, -1, -1):
         version = earlier[i].promotion.to_version_id
-        if version == candidate_version_id or earlier[i].standing not in GOOD:
-            continue
-        if latest_standing[version] is Standing.REVERTED:
-            continue
         # A version may be promoted on top of itself; it left production with the first move to another one.
-        for later in earlier[i + 1 :]:
-            if later.promotion.to_version_id != version:
-                return version, later.promotion.at
-        return version, datetime_max(earlier[i].promotion)
+        later = (e.promotion.at for e in earlier[i + 1 :] if e.promotion.to_version_id != version)
+        left_at = min(next(later, promoted_at), promoted_at)
+        if version == candidate_version_id or latest_standing[version] is Standing.REVERTED:
+            continue
+        if earlier[i].standing in GOOD or left_at - earlier[i].promotion.at >= LIVED_WITH:
+            return version, left_at
     return None
-
-
-def datetime_max(promotion: Promotion) -> datetime:
-    """An instant that no promotion after this one can precede; stands for 'has not left production yet'."""
-    return promotion.at.replace(year=9999)
 
 
 def plan_watch(promotion: Promotion, earlier: Sequence[JournalEntry]) -> WatchPlan:
@@ -145,9 +146,8 @@ def plan_watch(promotion: Promotion, earlier: Sequence[JournalEntry]) -> WatchPl
     Args:
         earlier: the prompt's journal before this promotion, in order of time.
     """
-    good = known_good(earlier, promotion.to_version_id)
-    control = good[0] if good else None
-    until = min(good[1], promotion.at) if good else promotion.at
+    good = known_good(earlier, promotion.to_version_id, promotion.at)
+    control, until = good or (None, promotion.at)
     reverted_before = any(
         e.standing is Standing.REVERTED and e.promotion.to_version_id == promotion.to_version_id for e in earlier
     )
@@ -168,8 +168,13 @@ def same_move(known: Promotion, other: Promotion) -> bool:
     Whether both describe one move of the pointer: seen by watching it, and found in the audit log later (or the other
     way round, when the audit log stops being readable).
     """
-    if known.actor_type is not ActorType.UNKNOWN and other.actor_type is not ActorType.UNKNOWN:
+    if _only_seen(known) == _only_seen(other):
         return False
     if known.prompt_id != other.prompt_id or known.to_version_id != other.to_version_id:
         return False
     return known.not_before - MOVE_SLACK <= other.at and other.not_before <= known.at + MOVE_SLACK
+
+
+def _only_seen(promotion: Promotion) -> bool:
+    """The pointer was seen to have moved; an audit entry knows the instant."""
+    return promotion.not_before < promotion.at

@@ -70,12 +70,17 @@ class Finding:
     restored: Summary
 
 
-def damage(rule: Rule, baseline: Summary, bad: Summary) -> Damage | None:
+def damage(rule: Rule, baseline: Summary | None, bad: Summary) -> Damage | None:
     """
     The share that tells bad from good best; None when nothing does.
 
+    Without a baseline, for a rule with a limit of its own, the damage is gone when the share is below that limit: the
+    share before is then set so that the limit lies halfway.
+
     For latency and cost it is the share of calls over that value at which the two distributions lie furthest apart.
     """
+    if baseline is None:
+        return _damage_without_baseline(rule, bad)
     if rule.metric not in (Metric.LATENCY, Metric.COST):
         before, during = share_of(rule, baseline), share_of(rule, bad)
         return _damage(rule, None, before.rate or 0.0, during.rate or 0.0)
@@ -130,6 +135,13 @@ def assess(
         return Finding(recovery=Recovery.NOT_RECOVERED, reason=why, restored=restored)
     why = f"{words.count(restored.calls, 'call')} of the restored version before the deadline are too few: {numbers}"
     return Finding(recovery=Recovery.UNVERIFIED, reason=why, restored=restored)
+
+
+def _damage_without_baseline(rule: Rule, bad: Summary) -> Damage | None:
+    during = share_of(rule, bad).rate if rule.limit_share is not None else None
+    if during is None or rule.limit_share is None:
+        return None
+    return _damage(rule, None, max(0.0, 2.0 * rule.limit_share - during), during)
 
 
 def _damage(rule: Rule, over: float | None, before: float, during: float) -> Damage | None:

@@ -204,6 +204,21 @@ def next_step(saga: Saga, sight: Sight, now: datetime) -> Step:
             raise IllegalTransition(f"a saga in {saga.state.value} has no next step")
 
 
+def unseen_step(saga: Saga, why: str, now: datetime) -> Record | None:
+    """
+    What may be done although the platform cannot be read; None when there is nothing but to wait.
+
+    Args:
+        why: it cannot be read, as one phrase.
+    """
+    # The read-back was made: only the audit entry is missing, and the verification must not wait for it for ever.
+    if saga.state is SagaState.CONFIRMED and now >= (saga.promoted_at or now) + saga.settle:
+        return Record(
+            event=Event.AUDITED, why=f"the audit entry could not be looked for ({why}); the local audit stands"
+        )
+    return None
+
+
 def _before_sending(saga: Saga, sight: Sight) -> Step:
     if ours := _ours(saga, sight):
         return Record(event=Event.FOUND, why="the platform's history already shows our promotion", audit_id=ours.id)
@@ -306,6 +321,8 @@ def _later(saga: Saga, promotions: Iterable[Promotion], ours: Promotion | None) 
     for promotion in promotions:
         if promotion.id == saga.bad_promotion_id:
             passed_bad = True
+        elif promotion.from_version_id == promotion.to_version_id:
+            continue  # a double click: nothing was decided by it
         elif (passed_bad or promotion.at > saga.bad_promoted_at) and (ours is None or promotion.id != ours.id):
             yield promotion
 

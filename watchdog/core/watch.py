@@ -54,6 +54,8 @@ class Watch:
         verdict, reason: as of the last judged window; the reason is a sentence with numbers.
         candidate: everything judged so far, merged.
         rules_digest: the rules with which it began, and which judge it to its end.
+        n_windows, min_baseline_calls: the terms with which it began: windows in the whole watch, and how many calls of
+            the control are too few to compare with.
         trouble: why the watch holds (platform failing, rows refused); empty when nothing is wrong.
         trouble_since: when that began; None when nothing is wrong.
         candidate_label, control_label: the versions as people name them; the ids where the platform did not say.
@@ -76,6 +78,8 @@ class Watch:
     reason: str
     candidate: Summary
     rules_digest: str
+    n_windows: int
+    min_baseline_calls: int
     trouble: str
     trouble_since: datetime | None
     candidate_label: str

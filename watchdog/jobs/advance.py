@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from watchdog.core import messages
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.promotion import Standing, note_for
-from watchdog.core.rollback import Event, Record, SagaState, Send, Sight, Wait, next_step
+from watchdog.core.rollback import Event, Record, SagaState, Send, Sight, Wait, next_step, unseen_step
 from watchdog.core.windows import window_start
 from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
+from watchdog.jobs.frames import each
 from watchdog.jobs.trouble import PATIENCE
 from watchdog.store import incidents, intakes, journal, outbox, watches
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 # How long to wait before reading again when the platform does not answer.
 _RETRY_READ = timedelta(seconds=5)
 _RETRY_SEND = timedelta(seconds=10)
+# However long the platform asks for: a wrong number must not leave the bad version on production.
+_LONGEST_QUIET_S = 600.0
 # The audit log is read from a little before the bad promotion, which must be in it.
 _BEFORE_BAD = timedelta(minutes=2)
 
@@ -46,7 +49,7 @@ def run(deps: Deps, now: datetime) -> int:
     """
     with deps.store.read() as connection:
         pending = incidents.due(connection, now)
-    return sum(_one(deps, incident, now) for incident in pending)
+    return each(pending, lambda incident: _one(deps, incident, now), action="advance_failed")
 
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
@@ -70,9 +73,12 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
 
 
 def _blind(deps: Deps, incident: Incident, exc: PlatformError, now: datetime) -> bool:
-    """Try again later, for as long as it takes; and tell people when it takes long."""
+    """Try again later, for as long as it takes; and tell people when production has to wait for long."""
+    record = unseen_step(incident.saga, str(exc), now)
+    if record is not None:
+        return _record(deps, incident, record.event, record.why, now)
     with deps.store.write() as connection:
-        if now - incident.opened_at >= PATIENCE:
+        if incident.state is not SagaState.CONFIRMED and now - incident.opened_at >= PATIENCE:
             watch = watches.find_watch(connection, incident.watch_id)
             if watch is not None:
                 outbox.put(connection, messages.blind(incident, watch, str(exc), now))
@@ -132,6 +138,10 @@ def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:
     with deps.store.write() as connection:
         if not incidents.record(connection, incident, Event.NOT_SENT, at=at, why=why):
             return False
+        watch = watches.find_watch(connection, incident.watch_id)
+        if watch is not None and at - incident.opened_at >= PATIENCE:
+            outbox.put(connection, messages.blind(incident, watch, why, deps.clock.now()))
+    deps.bell.sender.set()
     return True
 
 
@@ -161,7 +171,7 @@ def _record(deps: Deps, incident: Incident, event: Event, why: str, now: datetim
 
 def _begin_verification(deps: Deps, connection: Connection, incident: Incident, lag: timedelta, now: datetime) -> None:
     """The restored version's calls since the revert are read like those of a candidate."""
-    since = incident.saga.promoted_at or now
+    since = deps.platform_time(incident.saga.promoted_at or now)
     intakes.open_intake(
         connection,
         intakes.Intake(
@@ -185,4 +195,5 @@ def _begin_verification(deps: Deps, connection: Connection, incident: Incident, 
 
 
 def _pause(exc: PlatformError, usual: timedelta) -> timedelta:
-    return usual if exc.retry_after_s is None else max(usual, timedelta(seconds=exc.retry_after_s))
+    asked_s = min(exc.retry_after_s or 0.0, _LONGEST_QUIET_S)
+    return max(usual, timedelta(seconds=asked_s))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from watchdog.jobs.platform_clock import PlatformClock
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from watchdog.clock import Clock
     from watchdog.core.rules import RuleSet
     from watchdog.core.terms import Terms
+    from watchdog.jobs.freeze import Draft
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform
     from watchdog.store.database import Store
-
-
-# The platform tells the time in whole seconds, and the answer takes a while: less than this is no skew.
-_SKEW_WORTH_MINDING = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Deps:
     """
     Attributes:
         reads: how many HTTP reads may run at once.
+        drafts: baselines that are half read, by watch id; a restart reads them anew.
     """
 
     store: Store
@@ -43,8 +45,12 @@ class Deps:
     terms: Terms
     bell: Bell = field(default_factory=Bell)
     reads: int = 4
+    drafts: dict[str, Draft] = field(default_factory=dict)
 
     def platform_time(self, now: datetime) -> datetime:
         """`now` by the platform's clock, which stamps promotions and calls."""
-        skew = self.platform.clock_skew()
-        return now if skew is None or abs(skew) < _SKEW_WORTH_MINDING else now + skew
+        return self.platform_clock.at(now, self.platform.clock_skew())
+
+    @cached_property
+    def platform_clock(self) -> PlatformClock:
+        return PlatformClock(self.clock)

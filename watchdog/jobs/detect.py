@@ -28,8 +28,9 @@ from watchdog.core.promotion import (
 )
 from watchdog.core.rollback import MOVING, WAITING_FOR_HUMAN, Event
 from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
-from watchdog.core.windows import Summary
+from watchdog.core.windows import WINDOW, Summary
 from watchdog.errors import PlatformError, Refused
+from watchdog.jobs.frames import each
 from watchdog.store import incidents, intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CURSOR = "promotions"
-# Audit entries may become visible a little after they were made; the journal drops what it has seen.
-_OVERLAP = timedelta(minutes=2)
+# Audit entries may become visible after they were made; the journal drops what it has seen.
+_OVERLAP = timedelta(hours=1)
+# A pointer that moved without an audit entry for this long is taken for a promotion as it is.
+_AUDIT_PATIENCE = timedelta(minutes=2)
 
 
 def run(deps: Deps, now: datetime) -> int:
@@ -50,22 +53,25 @@ def run(deps: Deps, now: datetime) -> int:
     Raises: PlatformError, StoreError.
     """
     prompts = {prompt.id: prompt for prompt in deps.platform.prompts()}
-    # The audit log goes by the platform's clock.
+    # The audit log goes by the platform's clock; so do the calls, which are counted from a move that was only seen.
     until = deps.platform_time(now)
     with deps.store.read() as connection:
         since = journal.cursor(connection, _CURSOR)
     if since is None:
         _adopt(deps, prompts, until)
         return 0
-    promotions = _from_audit_log(deps, since - _OVERLAP)
-    if promotions is None:
-        promotions = _from_pointers(deps, prompts, now)
-    found = 0
-    for promotion in promotions:
-        found += _take(deps, promotion, prompts.get(promotion.prompt_id), now)
+    audited = _from_audit_log(deps, since - _OVERLAP)
+
+    def take(promotion: Promotion) -> int:
+        return _take(deps, promotion, prompts.get(promotion.prompt_id), now)
+
+    found = each(audited or (), take, action="promotion_failed")
+    patience = timedelta() if audited is None else _AUDIT_PATIENCE
+    moves, settled = _look_at_pointers(deps, prompts, until, patience)
+    found += each(moves, take, action="promotion_failed")
     with deps.store.write() as connection:
-        for prompt in prompts.values():
-            journal.see_pointer(connection, prompt, now)
+        for prompt in settled:
+            journal.see_pointer(connection, prompt, until)
         journal.set_cursor(connection, _CURSOR, until)
     return found
 
@@ -107,22 +113,35 @@ def _from_audit_log(deps: Deps, since: datetime) -> tuple[Promotion, ...] | None
         return None
 
 
-def _from_pointers(deps: Deps, prompts: dict[str, Prompt], now: datetime) -> tuple[Promotion, ...]:
+def _look_at_pointers(
+    deps: Deps, prompts: dict[str, Prompt], now: datetime, patience: timedelta
+) -> tuple[list[Promotion], list[Prompt]]:
+    """
+    Pointers that moved although no promotion explains it: the audit log may not be read, or has not told (yet).
+
+    Args:
+        patience: how long the audit log is given to explain a move.
+
+    Returns: the moves that were only seen, and the prompts whose pointer is explained now.
+    """
     with deps.store.read() as connection:
         seen = journal.pointers_seen(connection)
         since = journal.cursor(connection, _CURSOR) or now
-    moves = []
+        latest = journal.latest_versions(connection)
+    moves: list[Promotion] = []
+    settled: list[Prompt] = []
     for prompt in prompts.values():
         last = seen.get(prompt.id)
-        move = seen_move(
-            prompt,
-            last_version_id=last.version_id if last else None,
-            last_seen_at=last.seen_at if last else since,
-            now=now,
-        )
-        if move is not None:
-            moves.append(move)
-    return tuple(moves)
+        last_version = last.version_id if last else None
+        last_seen_at = last.seen_at if last else since
+        unmoved = prompt.production_version_id == last_version
+        if unmoved or prompt.production_version_id in (None, latest.get(prompt.id)):
+            settled.append(prompt)
+        elif now - last_seen_at >= patience:
+            move = seen_move(prompt, last_version_id=last_version, last_seen_at=last_seen_at, now=now)
+            moves += [move] if move else []
+            settled.append(prompt)
+    return moves, settled
 
 
 def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime) -> bool:
@@ -131,8 +150,12 @@ def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime
         known = journal.journal(connection, promotion.prompt_id)
     if _is_known(promotion, known):
         return False
+    if any(entry.promotion.at > promotion.at for entry in known):
+        # It shows up after a later one, whose watch goes on: production has left it already.
+        with deps.store.write() as connection:
+            return journal.record_promotion(connection, promotion, Standing.SUPERSEDED)
     labels = _labels(deps, promotion.prompt_id)
-    slug = prompt.slug if prompt else promotion.prompt_id
+    slug = prompt.slug if prompt else _slug(deps, promotion.prompt_id)
     with deps.store.write() as connection:
         # Read again inside the transaction: what was decided from must still be so.
         known = journal.journal(connection, promotion.prompt_id)
@@ -252,6 +275,8 @@ def _open(
         reason="the baseline is being read",
         candidate=Summary(),
         rules_digest=deps.rules.digest,
+        n_windows=max(1, deps.terms.length // WINDOW),
+        min_baseline_calls=deps.terms.min_baseline_calls,
         trouble="",
         trouble_since=None,
         candidate_label=labels.get(promotion.to_version_id, promotion.to_version_id),
@@ -263,6 +288,22 @@ def _open(
             "watching a promotion",
             extra={"action": "watch_opened", "watch_id": watch.id, "prompt": slug, "version": watch.candidate_label},
         )
+
+
+def _slug(deps: Deps, prompt_id: str) -> str:
+    """
+    Of a prompt that the listing left out: made since, or forgotten. Without its slug nobody could say whether it is
+    guarded, and the promotion would be put aside for good.
+
+    Returns: the id where the prompt is gone, or is none that the token may see.
+    Raises: PlatformError: the next tick takes the promotion up again.
+    """
+    try:
+        return deps.platform.prompt(prompt_id).slug
+    except Refused as exc:
+        if exc.status not in (403, 404):
+            raise
+        return prompt_id
 
 
 def _labels(deps: Deps, prompt_id: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from watchdog.core import messages
 from watchdog.core.diff import changes
 from watchdog.core.guards import DAY, HOUR, PROMPT_PERIOD, Done, refusal
 from watchdog.core.incident import Incident, Recovery
-from watchdog.core.judge import Progress, advance, begin, judge
+from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
 from watchdog.core.judgement import Judgement, Reading
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
@@ -24,6 +24,7 @@ from watchdog.core.rollback import Event, Saga, SagaState
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import WINDOW, Summary, watermark
 from watchdog.errors import PlatformError
+from watchdog.jobs.frames import each
 from watchdog.stats.eprocess import State
 from watchdog.store import incidents, intakes, journal, outbox, watches
 
@@ -58,17 +59,18 @@ def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> i
     """
     with deps.store.read() as connection:
         watching = [w for w in watches.open_watches(connection) if w.state is WatchState.WATCHING]
-    return sum(_one(deps, w, now) for w in watching if watch_ids is None or w.id in watch_ids)
+    wanted = [w for w in watching if watch_ids is None or w.id in watch_ids]
+    return each(wanted, lambda watch: _one(deps, watch, now), action="evaluate_failed")
 
 
-def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
+def panel_of(connection: Connection, watch: Watch) -> Panel:
     """The tests that judge this watch, from its frozen baseline; the same every time."""
     baseline = watches.find_baseline(connection, watch.id)
     return assemble(
         watches.rules_of(connection, watch),
         baseline.summary if baseline else None,
-        n_windows=max(1, deps.terms.length // WINDOW),
-        min_baseline_calls=deps.terms.min_baseline_calls,
+        n_windows=watch.n_windows,
+        min_baseline_calls=watch.min_baseline_calls,
     )
 
 
@@ -98,10 +100,11 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
         if intake is None:
             return None
         # Not the clock but what was read decides: an outage of the platform seals nothing.
-        sealed_until = max(intake.sealed_until, watermark(min(intake.cursor_at, now), watch.lag))
+        read_until = min(intake.cursor_at, deps.platform_time(now))
+        sealed_until = max(intake.sealed_until, watermark(read_until, watch.lag))
         since = watch.judged_until or intake.started_from - WINDOW
         fresh = intakes.windows_between(connection, watch.id, since=since, until=sealed_until)
-        panel = panel_of(deps, connection, watch)
+        panel = panel_of(connection, watch)
         progress = _resume(connection, watch, panel)
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
     judgement = judge(panel, progress, rejected=intake.rejected)
@@ -112,7 +115,7 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
 def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
     """The evidence as it was saved, to the bit."""
     stored = watches.evidence_of(connection, watch.id)
-    if watch.judged_until is None or not stored:
+    if watch.judged_until is None:
         return begin(panel)
     readings = [Reading.from_json(value) for value in watches.readings_of(connection, watch.id)]
     return Progress(
@@ -244,9 +247,12 @@ def _versions(deps: Deps, watch: Watch, judgement: Judgement) -> tuple[tuple[str
 
 def _end_if_over(deps: Deps, connection: Connection, watch: Watch, now: datetime) -> None:
     """A watch that stood its whole length without an incident."""
-    if now < watch.ends_at(deps.terms.length) + watch.lag:
+    over_at = watch.ends_at(deps.terms.length) + watch.lag
+    intake = intakes.find_intake(connection, watch.id)
+    # Its calls must have been read to the end as well: not to see is no health.
+    if deps.platform_time(now) < over_at or intake is None or intake.cursor_at < over_at:
         return
-    stood = watch.candidate.calls > 0 and watch.verdict in (Verdict.OK, Verdict.INCONCLUSIVE)
+    stood = watch.candidate.calls >= ENOUGH_CALLS and watch.verdict in (Verdict.OK, Verdict.INCONCLUSIVE)
     state = WatchState.PASSED if watch.verdict is Verdict.OK else WatchState.UNDECIDED
     if watches.change_state(connection, watch, state, event="ended", at=now, detail=watch.reason):
         intakes.close_intake(connection, watch.id)

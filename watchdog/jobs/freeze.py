@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from watchdog.core import messages, words
 from watchdog.core.watch import Watch, WatchState
 from watchdog.core.windows import Summary, lag_for, summarise, summarise_feedback, window_start
-from watchdog.errors import PlatformError
+from watchdog.errors import PlatformError, Refused
+from watchdog.jobs.frames import each
 from watchdog.jobs.trouble import clear_trouble, note_trouble
 from watchdog.store import intakes, outbox, watches
 from watchdog.store.watches import Baseline
@@ -28,17 +29,29 @@ BLOCK = timedelta(minutes=1)
 # More calls than this add nothing that a test could use, and the newest are the likest.
 ENOUGH_CALLS = 200_000
 _CHUNK = timedelta(hours=1)
+# Seconds that one tick may spend on reading; the other watches, and the supervision, must have their turn.
+_BUDGET_S = 20.0
+# What a log may answer about a time that it has forgotten.
+_BEYOND_RETENTION = frozenset({400, 404, 410, 416, 422})
 # A row or two that cannot be read is a curiosity; a tenth is a reason not to trust the rest.
 _TOLERATED_REJECTS = 0.1
 
 
 @dataclass
-class _Gathered:
-    """Blocks by start, while the control is being read."""
+class Draft:
+    """
+    The control's calls, while they are being read, newest first.
 
+    Attributes:
+        read_back_to: everything from here to the end has been read.
+        blocks: by start.
+        rejected: keys of rows that could not be used.
+    """
+
+    read_back_to: datetime
     blocks: dict[datetime, Summary] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
-    rejected: int = 0
+    rejected: set[str] = field(default_factory=set)
 
     @property
     def calls(self) -> int:
@@ -57,26 +70,45 @@ def run(deps: Deps, now: datetime) -> int:
     """
     with deps.store.read() as connection:
         waiting = [w for w in watches.open_watches(connection) if w.state is WatchState.FREEZING]
-    frozen = 0
-    for watch in waiting:
-        try:
-            frozen += _freeze(deps, watch, now)
-        except PlatformError as exc:
-            note_trouble(deps, watch, f"the baseline cannot be read: {exc}", now)
-        else:
-            clear_trouble(deps, watch, now)
+    return each(waiting, lambda watch: _one(deps, watch, now), action="freeze_failed")
+
+
+def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
+    try:
+        frozen = _freeze(deps, watch, now)
+    except PlatformError as exc:
+        note_trouble(deps, watch, f"the baseline cannot be read: {exc}", now)
+        return False
+    clear_trouble(deps, watch, now)
     return frozen
 
 
+def _gather(deps: Deps, watch: Watch) -> Draft | None:
+    """
+    Read the control's calls from the newest back; None when it takes longer than a tick may, to go on at the next one.
+    """
+    draft = deps.drafts.setdefault(watch.id, Draft(read_back_to=watch.control_until))
+    began_s = deps.clock.monotonic()
+    for chunk_since, chunk_until in _chunks(watch.control_until - deps.terms.baseline, draft.read_back_to):
+        if draft.calls >= ENOUGH_CALLS:
+            break
+        if deps.clock.monotonic() - began_s > _BUDGET_S:
+            return None
+        try:
+            _read(deps, watch, draft, chunk_since, chunk_until)
+        except Refused as exc:
+            if exc.status not in _BEYOND_RETENTION or draft.read_back_to == watch.control_until:
+                raise
+            break  # the log does not reach back any further; what there is will do
+        draft.read_back_to = chunk_since
+    return deps.drafts.pop(watch.id)
+
+
 def _freeze(deps: Deps, watch: Watch, now: datetime) -> bool:
-    gathered = _Gathered()
-    since = watch.control_until - deps.terms.baseline
-    if watch.control_version_id is not None:
-        for chunk_since, chunk_until in _chunks(since, watch.control_until):
-            _read(deps, watch, gathered, chunk_since, chunk_until)
-            since = chunk_since
-            if gathered.calls >= ENOUGH_CALLS:
-                break
+    gathered = Draft(read_back_to=watch.control_until) if watch.control_version_id is None else _gather(deps, watch)
+    if gathered is None:
+        return False
+    since = gathered.read_back_to
     everything = _merged(gathered.blocks.values())
     lag = lag_for(everything, floor=deps.terms.lag_floor, ceiling=deps.terms.lag_ceiling)
     # Calls that started just before the end are here only if they were fast: leave that stretch out altogether.
@@ -138,9 +170,9 @@ def _chunks(since: datetime, until: datetime) -> Iterator[tuple[datetime, dateti
         until = start
 
 
-def _read(deps: Deps, watch: Watch, gathered: _Gathered, since: datetime, until: datetime) -> None:
+def _read(deps: Deps, watch: Watch, gathered: Draft, since: datetime, until: datetime) -> None:
     for page in deps.platform.calls(watch.prompt_id, since=since, until=until):
-        gathered.rejected += sum(page.rejected.values())
+        gathered.rejected.update(row.key for row in page.rejected)
         fresh = [
             c
             for c in page.calls
@@ -172,7 +204,7 @@ def _feedback(deps: Deps, watch: Watch, since: datetime) -> Summary:
     )
 
 
-def _limits(deps: Deps, watch: Watch, total: Summary, gathered: _Gathered) -> str:
+def _limits(deps: Deps, watch: Watch, total: Summary, gathered: Draft) -> str:
     """What this watch cannot do, in sentences; empty when it can do all of its work."""
     parts = [watch.why_not_more[:1].upper() + watch.why_not_more[1:] + "."] if watch.why_not_more else []
     if watch.control_version_id is not None and total.calls < deps.terms.min_baseline_calls:
@@ -182,9 +214,10 @@ def _limits(deps: Deps, watch: Watch, total: Summary, gathered: _Gathered) -> st
         parts.append(
             f"{few} before: only absolute rules judge (at least {deps.terms.min_baseline_calls:,} are needed)."
         )
-    rows = gathered.calls + gathered.rejected
-    if gathered.rejected > _TOLERATED_REJECTS * rows:
-        parts.append(f"{gathered.rejected:,} of {rows:,} baseline rows could not be used.")
+    rejected = len(gathered.rejected)
+    rows = gathered.calls + rejected
+    if rejected > _TOLERATED_REJECTS * rows:
+        parts.append(f"{rejected:,} of {rows:,} baseline rows could not be used.")
     return " ".join(parts)
 
 

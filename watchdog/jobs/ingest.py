@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from watchdog.core.windows import Summary, slot_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError
 from watchdog.jobs.trouble import clear_trouble, note_trouble
+from watchdog.platforms.protocol import CallPage
 from watchdog.store import intakes, watches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
@@ -30,14 +31,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OVERLAP = timedelta(seconds=10)
+# The platform may show a row some time after the one that it bears. Fast looks go back a little, full ones further.
+OVERLAP = timedelta(minutes=2)
+FAST_OVERLAP = timedelta(seconds=10)
+# Feedback and rows that cannot be used count once as well; their ids are kept apart from those of calls.
 _FEEDBACK_PREFIX = "feedback:"
+_REJECTED_PREFIX = "rejected:"
 
 
 def run(deps: Deps, now: datetime, owners: Iterable[str] | None = None) -> int:
     """
     Args:
-        owners: read only for these; None for everything that is open.
+        owners: a fast look, at these only; None for a full one, at everything that is open.
 
     Returns: how many calls were counted.
     Raises: StoreError.
@@ -48,14 +53,15 @@ def run(deps: Deps, now: datetime, owners: Iterable[str] | None = None) -> int:
     if not pending:
         return 0
     with ThreadPoolExecutor(max_workers=deps.reads, thread_name_prefix="read") as pool:
-        return sum(pool.map(lambda intake: _one(deps, intake, now), pending))
+        overlap = OVERLAP if owners is None else FAST_OVERLAP
+        return sum(pool.map(lambda intake: _one(deps, intake, now, overlap), pending))
 
 
-def _one(deps: Deps, intake: Intake, now: datetime) -> int:
+def _one(deps: Deps, intake: Intake, now: datetime, overlap: timedelta) -> int:
     with deps.store.read() as connection:
         watch = watches.find_watch(connection, intake.owner)
     try:
-        counted = _read(deps, intake, now)
+        counted = _read(deps, intake, now, overlap)
     except PlatformError as exc:
         if watch is not None:
             note_trouble(deps, watch, str(exc), now)
@@ -67,35 +73,47 @@ def _one(deps: Deps, intake: Intake, now: datetime) -> int:
     return counted
 
 
-def _read(deps: Deps, intake: Intake, now: datetime) -> int:
+def _read(deps: Deps, intake: Intake, now: datetime, overlap: timedelta) -> int:
     """Raises: PlatformError; what was read before it is counted and stays."""
     until = deps.platform_time(now)
-    if until <= intake.cursor_at:
-        return 0
     counted = 0
-    since = intake.cursor_at - OVERLAP
+    # Where our clock, or one answer, had the cursor run ahead of the platform's time, it is read again from there.
+    since = min(intake.cursor_at, until) - overlap
     for page in deps.platform.calls(intake.prompt_id, since=since, until=until):
         newest = max((c.recorded_at for c in page.calls), default=intake.cursor_at)
-        counted += _commit(deps, intake.owner, page.calls, page.rejected, cursor=min(newest, until))
-    counted += _commit(deps, intake.owner, (), {}, cursor=until)
+        counted += _commit(deps, intake.owner, page, cursor=min(newest, until), until=until)
+    # Not beyond the platform's own time as its answers just told it: where our clock was set since the last answer,
+    # `until` is wrong, and calls that are yet to be made would count as read.
+    read_until = min(until, deps.platform_time(now))
+    counted += _commit(deps, intake.owner, CallPage(calls=()), cursor=read_until, until=until)
     _read_feedback(deps, intake, until)
     return counted
 
 
-def _commit(deps: Deps, owner: str, calls: tuple[Call, ...], rejected: Mapping[str, int], *, cursor: datetime) -> int:
-    """One page; False when somebody else has moved the cursor, and then the next poll reads it again."""
+def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: datetime) -> int:
+    """
+    One page; nothing when the intake was closed meanwhile.
+
+    Args:
+        cursor: calls recorded before this have been read.
+        until: no row of this poll was recorded at or after this.
+    """
+    reasons = {f"{_REJECTED_PREFIX}{row.key}": row.reason for row in page.rejected}
     with deps.store.write() as connection:
         intake = intakes.find_intake(connection, owner)
         if intake is None or not intake.open:
             return 0
-        fresh_ids = intakes.unseen(connection, owner, (c.id for c in calls))
-        fresh: dict[str, Call] = {c.id: c for c in calls if c.id in fresh_ids}
-        mine = [c for c in fresh.values() if c.version_id == intake.version_id and c.started_at >= intake.started_from]
+        unseen = intakes.unseen(connection, owner, (*(c.id for c in page.calls), *reasons))
+        fresh: dict[str, Call] = {c.id: c for c in page.calls if c.id in unseen}
+        rejected = {key: reason for key, reason in reasons.items() if key in unseen}
+        mine = [c for c in fresh.values() if c.version_id == intake.version_id and c.recorded_at >= intake.started_from]
         others = sum(1 for c in fresh.values() if c.version_id != intake.version_id)
         intakes.add_to_windows(connection, owner, _slotted(mine, intake))
         cursor = max(cursor, intake.cursor_at)
         forget = cursor - 2 * OVERLAP
-        intakes.mark_seen(connection, owner, {c.id: c.recorded_at for c in fresh.values()}, forget_before=forget)
+        # When a row that cannot be used was recorded is not known; it was before the end of this poll.
+        recorded = {c.id: c.recorded_at for c in fresh.values()} | dict.fromkeys(rejected, until)
+        intakes.mark_seen(connection, owner, recorded, forget_before=forget)
         newest = max((c.recorded_at for c in mine), default=None)
         intakes.advance(
             connection,
@@ -104,7 +122,7 @@ def _commit(deps: Deps, owner: str, calls: tuple[Call, ...], rejected: Mapping[s
                 intake,
                 cursor_at=cursor,
                 other_versions=intake.other_versions + others,
-                rejected=dict(Counter(intake.rejected) + Counter(rejected)),
+                rejected=dict(Counter(intake.rejected) + Counter(rejected.values())),
                 last_record_at=max(filter(None, (newest, intake.last_record_at)), default=None),
             ),
         )

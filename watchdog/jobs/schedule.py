@@ -51,13 +51,15 @@ class Every(BaseTrigger):  # type: ignore[misc]
 class Schedule:
     """Starts and stops the threads of one daemon."""
 
-    def __init__(self, deps: Deps, *, on_dead: Callable[[str], None]) -> None:
+    def __init__(self, deps: Deps, *, on_dead: Callable[[str], None], patience_s: float = _SHORTEST_PATIENCE_S) -> None:
         """
         Args:
             on_dead: called from the sentinel's thread when no tick completes any more; says why.
+            patience_s: so long at least, in seconds of the wall, before a tick counts as one that never ends.
         """
         self._deps = deps
         self._on_dead = on_dead
+        self._patience_s = patience_s
         self.pulse = tick.Pulse()
         self._stop = threading.Event()
         self._scheduler = BackgroundScheduler(
@@ -122,7 +124,7 @@ class Schedule:
         """On the monotonic clock, independent of the scheduler that it watches."""
         offset = time.time() - time.monotonic()
         completed, since = -1, time.monotonic()
-        patience = max(_SHORTEST_PATIENCE_S, _PATIENCE_TICKS * self.period_s)
+        patience_s = max(self._patience_s, _PATIENCE_TICKS * self.period_s)
         while not self._stop.wait(_SENTINEL_PERIOD_S):
             shown = time.time() - time.monotonic()
             if abs(shown - offset) > _STEP_S:
@@ -136,8 +138,8 @@ class Schedule:
             elif not self._alive():
                 self._on_dead("the scheduler's thread has ended")
                 return
-            elif time.monotonic() - since > patience:
-                self._on_dead(f"no tick has completed for {patience:.0f} s")
+            elif time.monotonic() - since > patience_s:
+                self._on_dead(f"no tick has completed for {patience_s:g} s")
                 return
 
     def _run_now(self) -> None:

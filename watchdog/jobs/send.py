@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=5)
+_WORTH_MENDING = timedelta(hours=24)
+# The receiver is believed when it asks for quiet, but a wrong number must not silence an alert.
+_LONGEST_QUIET_S = 600.0
 
 
 def run(deps: Deps, now: datetime) -> int:
@@ -53,12 +56,11 @@ def _deliver(deps: Deps, parcel: Parcel, root: Posted | None, now: datetime) -> 
     try:
         posted = deps.notifier.deliver(parcel.notice, root=root, maybe_sent=maybe_sent)
     except NotifyError as exc:
-        state = (
-            Delivery.DEAD if exc.permanent else Delivery.SENDING if exc.outcome_unknown or maybe_sent else Delivery.NEW
-        )
+        state = _after(exc, parcel, now)
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(parcel.attempts, 10))
         if exc.retry_after_s is not None:
-            pause = timedelta(seconds=exc.retry_after_s)
+            # Never none at all: what is due at once would be sent again and again within this very run.
+            pause = max(_FIRST_PAUSE, timedelta(seconds=min(exc.retry_after_s, _LONGEST_QUIET_S)))
         with deps.store.write() as connection:
             outbox.mark_failed(connection, parcel, error=str(exc), next_at=now + pause, state=state)
         level = logging.ERROR if exc.permanent else logging.WARNING
@@ -71,3 +73,14 @@ def _deliver(deps: Deps, parcel: Parcel, root: Posted | None, now: datetime) -> 
             outbox.set_root(connection, parcel.notice.thread, posted.channel, posted.ts)
         outbox.mark_sent(connection, parcel, now)
     return True
+
+
+def _after(exc: NotifyError, parcel: Parcel, now: datetime) -> Delivery:
+    """
+    Where a notice that was not delivered stands. What a person can mend (a token, a channel) is tried for a day: an
+    alert must not be lost because it came while the token had expired.
+    """
+    hopeless = exc.permanent and not (exc.mendable and now - parcel.created_at < _WORTH_MENDING)
+    if hopeless:
+        return Delivery.DEAD
+    return Delivery.SENDING if exc.outcome_unknown or parcel.state is Delivery.SENDING else Delivery.NEW

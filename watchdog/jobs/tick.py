@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core.incident import Recovery
@@ -47,7 +48,8 @@ class Pulse:
 def run(deps: Deps, pulse: Pulse) -> None:
     """A full look every `terms.tick`; in between only at young watches and verifications."""
     now = deps.clock.now()
-    if pulse.full_at is None or now - pulse.full_at >= deps.terms.tick:
+    # A clock that was set back must not make the next full look wait until the old time has come again.
+    if pulse.full_at is None or not timedelta(0) <= now - pulse.full_at < deps.terms.tick:
         pulse.full_at = now
         _stage(pulse, "detect", lambda: detect.run(deps, now))
         _stage(pulse, "sight", lambda: _tell_sight(deps, pulse, now))
@@ -74,7 +76,7 @@ def _tell_sight(deps: Deps, pulse: Pulse, now: datetime) -> int:
 
 def _young(deps: Deps, now: datetime) -> int:
     with deps.store.read() as connection:
-        young = [w for w in watches.open_watches(connection) if w.is_young(now)]
+        young = [w for w in watches.open_watches(connection) if w.is_young(deps.platform_time(now))]
         verifying = incidents.in_recovery(connection, Recovery.VERIFYING)
     if any(w.state is WatchState.FREEZING for w in young):
         freeze.run(deps, now)

@@ -12,6 +12,7 @@ from watchdog.core.recovery import assess, damage
 from watchdog.core.windows import watermark
 from watchdog.errors import PlatformError
 from watchdog.jobs.evaluate import panel_of
+from watchdog.jobs.frames import each
 from watchdog.store import incidents, intakes, outbox, watches
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def run(deps: Deps, now: datetime) -> int:
     """
     with deps.store.read() as connection:
         verifying = incidents.in_recovery(connection, Recovery.VERIFYING)
-    return sum(_one(deps, incident, now) for incident in verifying)
+    return each(verifying, lambda incident: _one(deps, incident, now), action="verify_failed")
 
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
@@ -70,9 +71,10 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Find
         intake = intakes.find_intake(connection, incident.id)
         if intake is None:
             return None
-        sealed_until = max(intake.sealed_until, watermark(min(intake.cursor_at, now), watch.lag))
+        read_until = min(intake.cursor_at, deps.platform_time(now))
+        sealed_until = max(intake.sealed_until, watermark(read_until, watch.lag))
         windows = intakes.windows_between(connection, incident.id, since=intake.started_from, until=sealed_until)
-        panel = panel_of(deps, connection, watch)
+        panel = panel_of(connection, watch)
     with deps.store.write() as connection:
         intakes.seal(connection, incident.id, sealed_until)
     tripped = {Reading.from_json(value).rule for value in incident.tripped}
@@ -80,7 +82,7 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Find
     damages = [
         found
         for seat in panel.seats
-        if seat.rule.name in tripped and baseline is not None
+        if seat.rule.name in tripped
         for found in [damage(seat.rule, baseline, watch.candidate)]
         if found is not None
     ]

@@ -107,6 +107,8 @@ _CODES: dict[str, tuple[Meaning, str]] = {
     "fatal_error": (Meaning.UNKNOWN, "Slack had an error of its own"),
     "rollup_error": (Meaning.UNKNOWN, "Slack had an error of its own"),
 }
+# Nobody but us can mend these.
+_OURS = frozenset({"msg_too_long", "no_text"})
 # Neither digits nor dashes: a token that something echoes does not pass for a word.
 _SLACK_WORDS = re.compile(r"[a-z][a-z_:.,]{0,80}")
 _NOT_SENT = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
@@ -125,6 +127,7 @@ class SlackFault(NotifyError):  # noqa: N818 - the base says what it is
         super().__init__(
             message,
             permanent=meaning in (Meaning.HUMAN, Meaning.SIMPLER, Meaning.GONE),
+            mendable=meaning is Meaning.HUMAN and code not in _OURS,
             retry_after_s=retry_after_s,
             outcome_unknown=meaning is Meaning.UNKNOWN,
         )

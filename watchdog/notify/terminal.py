@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +38,8 @@ _LOOKS = {
     Tone.QUIET: _Look(color="bright_black", word="NOTE"),
 }
 _TWO_COLUMNS = 100
+# The one fact that the headline and the step of a reply may not tell.
+_IN_REPLIES = "Recovery"
 
 
 class TerminalNotifier:
@@ -50,7 +52,9 @@ class TerminalNotifier:
     def name(self) -> str:
         return "terminal"
 
-    def deliver(self, notice: Notice, *, root: Posted | None, maybe_sent: bool) -> Posted:  # noqa: ARG002 - no threads
+    def deliver(self, notice: Notice, *, root: Posted | None, maybe_sent: bool) -> Posted:
+        if root is not None:
+            notice = _only_news(notice)
         if self._console.is_terminal:
             text = self._drawn(_panel(notice, self._console.width, repeat=maybe_sent))
         else:
@@ -77,6 +81,12 @@ class TerminalNotifier:
         with paper.capture() as captured:
             paper.print(panel)
         return captured.get()
+
+
+def _only_news(notice: Notice) -> Notice:
+    """A reply: all the rest stands further up already, and a terminal cannot rewrite it there."""
+    facts = tuple(fact for fact in notice.facts if fact.label == _IN_REPLIES)
+    return replace(notice, facts=facts, evidence=(), changes=(), links=())
 
 
 def _panel(notice: Notice, width: int, *, repeat: bool) -> Panel:

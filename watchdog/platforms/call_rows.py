@@ -20,6 +20,8 @@ from watchdog.platforms.fields import (
     text,
 )
 
+# No call costs a million dollars; the square of an absurd number would spoil every mean that it gets into.
+LARGEST_COST_USD = 1e6
 FUTURE_TOLERANCE = timedelta(minutes=5)
 LONGEST_LATENCY_MS = 86_400_000.0
 
@@ -75,7 +77,7 @@ def read_call(row: Row, query: CallQuery) -> Call | None:
         ok=status is CallStatus.OK,
         error_kind=error_kind(status, code),
         error_code=code,
-        cost_usd=optional_number(row, "cost", "cost"),
+        cost_usd=_cost(row),
         input_tokens=optional_count(row, "inputTokens"),
         output_tokens=optional_count(row, "outputTokens"),
         cached_tokens=optional_count(row, "cachedTokens"),
@@ -92,6 +94,13 @@ def _started_at(row: Row, recorded_at: datetime, latency_ms: float | None) -> da
         return recorded_at - timedelta(milliseconds=latency_ms or 0.0)
     except OverflowError:
         raise Unusable("createdAt is not a time") from None
+
+
+def _cost(row: Row) -> float | None:
+    cost = optional_number(row, "cost", "cost")
+    if cost is not None and cost > LARGEST_COST_USD:
+        raise Unusable("cost is out of range")
+    return cost
 
 
 def _code(row: Row) -> str:

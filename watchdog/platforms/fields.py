@@ -73,6 +73,15 @@ def optional_label(row: Row, key: str) -> str:
     return value
 
 
+def shown(row: Row, key: str) -> str:
+    """
+    Text that only people read, made fit for any database and screen: what cannot be printed becomes U+FFFD, and it is
+    cut after 256 characters. One odd name must not make a whole answer unusable.
+    """
+    value = optional_text(row, key)[:LONGEST_ID]
+    return "".join(c if c.isprintable() else "\ufffd" for c in value)
+
+
 def flag(row: Row, key: str) -> bool:
     """False where it is absent or null."""
     value = row.get(key)

@@ -15,8 +15,8 @@ from watchdog.platforms.fields import (
     instant,
     optional_identifier,
     optional_instant,
-    optional_label,
     optional_text,
+    shown,
     text,
 )
 
@@ -38,7 +38,7 @@ def read_prompt(row: Row) -> Prompt:
         raise Unusable("missing productionVersionId (null would mean that nothing is live)")
     return Prompt(
         id=identifier(row, "id"),
-        slug=identifier(row, "slug"),
+        slug=shown(row, "slug") or identifier(row, "id"),
         name=readable(optional_text(row, "name")),
         production_version_id=optional_identifier(row, "productionVersionId"),
     )
@@ -55,7 +55,7 @@ def read_version(row: Row, prompt_id: str) -> PromptVersion:
     return PromptVersion(
         id=identifier(row, "id"),
         prompt_id=prompt_id,
-        label=identifier(row, "version"),
+        label=shown(row, "version") or identifier(row, "id"),
         created_at=optional_instant(row, "createdAt"),
         last_promoted_at=optional_instant(row, "lastPromotedAt"),
         parameters=_present(row, PARAMETERS),
@@ -86,7 +86,7 @@ def read_promotion(row: Row) -> tuple[Promotion, str] | None:
         at=at,
         not_before=at,
         actor_type=_ACTORS.get(actor_word, ActorType.UNKNOWN),
-        actor_id=optional_label(row, "actorId"),
+        actor_id=shown(row, "actorId"),
         revert=flag(metadata, "revert"),
         note=_storable(optional_text(metadata, "reason")),
     )

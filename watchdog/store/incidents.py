@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 _MS = timedelta(milliseconds=1)
-# States in which our promote has left, or may have.
-_ACTED = (SagaState.SENDING, SagaState.PROMOTED, SagaState.CONFIRMED, SagaState.DONE)
 
 
 def open_incident(connection: Connection, incident: Incident) -> bool:
@@ -76,6 +74,9 @@ def record(
     values: dict[str, Any] = {"state": state.value, "token": incident.token + 1, "next_at": at}
     if event is Event.SENT:
         values |= {"attempt": incident.saga.attempt + 1, "sent_at": at}
+    if event is Event.NOT_SENT:
+        # Known not to have been applied: it uses up no attempt, however long the platform cannot be reached.
+        values["attempt"] = max(0, incident.saga.attempt - 1)
     if state is SagaState.PROMOTED:
         values["promoted_at"] = at
     if audit_id:
@@ -144,8 +145,9 @@ def find_incident(connection: Connection, incident_id: str) -> Incident | None:
 
 def reverts_since(connection: Connection, since: datetime, *, prompt_id: str | None = None) -> int:
     """Automatic reverts begun at or after `since`; the guards count them in the transaction that writes an intent."""
-    states = [state.value for state in (SagaState.INTENT, *_ACTED)]
-    query = select(func.count()).where(incidents.c.opened_at >= since, incidents.c.state.in_(states))
+    # Sent is sent, whoever moved the pointer afterwards.
+    begun = (incidents.c.state == SagaState.INTENT.value) | (incidents.c.attempt > 0)
+    query = select(func.count()).where(incidents.c.opened_at >= since, begun)
     if prompt_id is not None:
         query = query.where(incidents.c.prompt_id == prompt_id)
     return connection.execute(query).scalar_one()

@@ -90,6 +90,14 @@ def journal(connection: Connection, prompt_id: str) -> tuple[JournalEntry, ...]:
     return tuple(JournalEntry(promotion=promotion_of(row), standing=Standing(row.standing)) for row in rows)
 
 
+def latest_versions(connection: Connection) -> dict[str, str]:
+    """Prompt id -> the version that its last promotion put on production."""
+    rows = connection.execute(
+        select(promotions.c.prompt_id, promotions.c.to_version_id).order_by(promotions.c.at, promotions.c.seq)
+    )
+    return {row.prompt_id: row.to_version_id for row in rows}
+
+
 def find_promotion(connection: Connection, promotion_id: str) -> Promotion | None:
     row = connection.execute(select(promotions).where(promotions.c.id == promotion_id)).first()
     return None if row is None else promotion_of(row)
