@@ -19,7 +19,15 @@ from watchdog.embedded.tokens import Scope
 from watchdog.store import journal, watches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """With the usual baseline."""
+    with World(tmp_path) as made:
+        yield made
 
 
 def test_a_harmful_promotion_is_reverted_audited_announced_and_verified(world: World) -> None:

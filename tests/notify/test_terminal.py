@@ -14,11 +14,15 @@ from watchdog.errors import NotifyError
 from watchdog.notify.protocol import Posted
 from watchdog.notify.terminal import TerminalNotifier
 
+ROOT = Posted(channel="", ts="")
 
-def _shown(notice: Notice, *, terminal: bool, width: int = 120, maybe_sent: bool = False) -> str:
+
+def _shown(
+    notice: Notice, *, terminal: bool, width: int = 120, root: Posted | None = None, maybe_sent: bool = False
+) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=width, color_system="truecolor" if terminal else None)
-    TerminalNotifier(console).deliver(notice, root=None, maybe_sent=maybe_sent)
+    TerminalNotifier(console).deliver(notice, root=root, maybe_sent=maybe_sent)
     return out.getvalue()
 
 
@@ -92,11 +96,40 @@ def test_a_repeat_says_so(terminal: bool) -> None:
     assert "(possible repeat) is-prime" in _shown(a_notice(), terminal=terminal, maybe_sent=True)
 
 
-def test_there_is_no_thread_in_a_terminal() -> None:
-    """Nothing to reply to."""
+def test_a_reply_in_a_pipe_says_only_what_is_new() -> None:
+    """Headline, step, the recovery, and by which reference the first message is found."""
+    notice = incident.reverted()
+
+    assert [
+        f"{notice.at:%Y-%m-%d %H:%M:%S} UTC [WAITING] {notice.headline}",
+        f"  {notice.step}",
+        "  Recovery  being verified",
+        f"  reference: {notice.thread}",
+    ] == _shown(notice, terminal=False, root=ROOT).splitlines()
+
+
+def test_a_reply_in_a_terminal_says_only_what_is_new() -> None:
+    """The evidence, the changes and the link stand further up."""
+    text = _shown(incident.reverted(), terminal=True, root=ROOT)
+
+    assert "Recovery" in text
+    assert "being verified" in text
+    for part in ("Evidence", "What changed", "Compare the versions", "Promoted by"):
+        assert part not in text
+
+
+def test_a_reply_without_facts_is_shown() -> None:
+    """A watch has no recovery."""
+    text = _shown(a_notice(facts=(), evidence=(), changes=(), links=()), terminal=False, root=ROOT)
+
+    assert 3 == len(text.splitlines())
+
+
+def test_a_first_message_in_a_terminal_is_answered_under_an_empty_id() -> None:
+    """Which is enough to tell that it was there when the reply comes."""
     notifier = TerminalNotifier(Console(file=io.StringIO()))
 
-    assert Posted(channel="", ts="") == notifier.deliver(a_notice(), root=None, maybe_sent=False)
+    assert ROOT == notifier.deliver(a_notice(), root=None, maybe_sent=False)
 
 
 def test_a_pipe_whose_reader_is_gone_is_a_notify_error() -> None:

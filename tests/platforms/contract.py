@@ -79,7 +79,7 @@ def read_ids(world: World, prompt_id: str, since: datetime, until: datetime) -> 
 
 def read_calls(world: World, prompt_id: str, since: datetime, until: datetime) -> list[Call]:
     pages = list(world.platform.calls(prompt_id, since=since, until=until))
-    assert [{}] * len(pages) == [dict(page.rejected) for page in pages]
+    assert [()] * len(pages) == [page.rejected for page in pages]
     return [call for page in pages for call in page.calls]
 
 

@@ -19,6 +19,7 @@ from watchdog.errors import (
     StoreError,
     WatchdogError,
 )
+from watchdog.notify.harmless import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,13 +46,16 @@ def err() -> Console:
 
 
 def say(console: Console, line: str, *, style: str | None = None) -> None:
-    """One line as it is: the terminal folds it, so that an address or a command can be copied out of it."""
-    console.print(line, markup=False, soft_wrap=True, style=style)
+    """
+    One line: the terminal folds it, so that an address or a command can be copied out of it. Nothing in it can steer
+    the terminal: versions and people have names that strangers chose.
+    """
+    console.print(cleaned(line), markup=False, soft_wrap=True, style=style)
 
 
 def stop(status: int, message: str) -> NoReturn:
     """Say why, and leave."""
-    err().print(f"promptwatch: {message}", markup=False)
+    err().print(f"promptwatch: {cleaned(message)}", markup=False)
     raise typer.Exit(status)
 
 

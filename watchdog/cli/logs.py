@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # These print whole URLs, message bodies or parameters at INFO or DEBUG.
-_TALKATIVE = ("httpx", "httpcore", "slack_sdk", "sqlalchemy", "apscheduler", "alembic", "uvicorn")
+_TALKATIVE = ("httpx", "httpcore", "slack_sdk", "sqlalchemy", "alembic", "uvicorn")
+# It warns of every tick that waits for the one before, and the sentinel looks after those.
+_COMPLAINING = ("apscheduler",)
 
 
 def set_up_logging(settings: LogSettings) -> None:
@@ -24,12 +26,13 @@ def set_up_logging(settings: LogSettings) -> None:
     handler.setFormatter(JsonLines() if settings.format is LogFormat.JSON else TextLines())
     handler.addFilter(_is_news)
     logging.basicConfig(handlers=[handler], level=settings.level.value.upper(), force=True)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for names, least in ((_TALKATIVE, logging.WARNING), (_COMPLAINING, logging.ERROR)):
+        for name in names:
+            logging.getLogger(name).setLevel(max(least, logging.getLogger().level))
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Sample traffic that is stopped leaves in the middle of a request, which the embedded platform logs as a failure."""
+    """Sample traffic that is stopped leaves amid a request; the embedded platform logs that as a failure."""
     return record.exc_info is None or type(record.exc_info[1]).__name__ != "ClientDisconnect"
 
 

@@ -14,6 +14,7 @@ from watchdog.cli.where import store_to_read
 from watchdog.core import words
 from watchdog.core.judgement import Reading, ReadingState
 from watchdog.errors import StoreUnusable
+from watchdog.notify.harmless import one_line
 from watchdog.store import incidents as incident_rows
 from watchdog.store import journal, outbox, watches
 
@@ -221,13 +222,13 @@ def _table(console: Console, columns: tuple[str, ...], rows: Sequence[tuple[str,
     """A table in a terminal; tab-separated lines in a pipe."""
     if not console.is_terminal:
         for row in (columns, *rows):
-            sys.stdout.write("\t".join(row) + "\n")
+            sys.stdout.write("\t".join(one_line(cell) for cell in row) + "\n")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(_coloured(cell) for cell in row))
+        table.add_row(*(_coloured(one_line(cell)) for cell in row))
     console.print(table)
 
 
@@ -251,4 +252,4 @@ def _opened(config: Path | None, store: str | None) -> Store:
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")

@@ -91,8 +91,8 @@ def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | Non
     """
     readings = tuple(_reading(panel, seat, progress) for seat in panel.seats)
     calls = progress.candidate.calls
-    if doubt := _doubt(calls, rejected or {}):
-        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=doubt, readings=readings)
+    if why := doubt(calls, rejected or {}):
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=why, readings=readings)
     if calls == 0 and not progress.tripped_after:
         return Judgement(verdict=Verdict.NO_DATA, reason="no call has carried the new version yet", readings=readings)
     judgement = Judgement(verdict=Verdict.REGRESSED, reason="", readings=readings)
@@ -209,7 +209,7 @@ def _reading(panel: Panel, seat: Seat, progress: Progress) -> Reading:
     )
 
 
-def _doubt(calls: int, rejected: Mapping[str, int]) -> str:
+def doubt(calls: int, rejected: Mapping[str, int]) -> str:
     """Why the calls that could be read may not be a fair sample; empty when they may."""
     refused = sum(rejected.values())
     if refused <= _TOLERATED_REJECTS * (calls + refused):

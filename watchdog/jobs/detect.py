@@ -43,6 +43,10 @@ log = logging.getLogger(__name__)
 _CURSOR = "promotions"
 # Audit entries may become visible after they were made; the journal drops what it has seen.
 _OVERLAP = timedelta(hours=1)
+# Known to about a second: a promotion just before the first look, to another version than was seen, came after it.
+_ADOPTION_SLACK = timedelta(seconds=2)
+# A watch that was fine over so many calls before the next promotion came has done its work.
+_CALLS_TO_BE_GOOD = 200
 # A pointer that moved without an audit entry for this long is taken for a promotion as it is.
 _AUDIT_PATIENCE = timedelta(minutes=2)
 
@@ -62,13 +66,22 @@ def run(deps: Deps, now: datetime) -> int:
         return 0
     audited = _from_audit_log(deps, since - _OVERLAP)
 
+    failed: list[PlatformError] = []
+
     def take(promotion: Promotion) -> int:
-        return _take(deps, promotion, prompts.get(promotion.prompt_id), now)
+        try:
+            return _take(deps, promotion, prompts.get(promotion.prompt_id), now)
+        except PlatformError as exc:
+            failed.append(exc)
+            return 0
 
     found = each(audited or (), take, action="promotion_failed")
     patience = timedelta() if audited is None else _AUDIT_PATIENCE
     moves, settled = _look_at_pointers(deps, prompts, until, patience)
     found += each(moves, take, action="promotion_failed")
+    if failed:
+        # The others had their turn; before the cursor moves on, so that the next tick takes this one up again.
+        raise failed[0]
     with deps.store.write() as connection:
         for prompt in settled:
             journal.see_pointer(connection, prompt, until)
@@ -178,7 +191,7 @@ def _is_known(promotion: Promotion, known: tuple[JournalEntry, ...]) -> bool:
         if entry.standing is not Standing.ADOPTED:
             if adopted.id == promotion.id or same_move(adopted, promotion):
                 return True
-        elif promotion.at < adopted.at or (len(known) == 1 and _made_meanwhile(adopted, promotion)):
+        elif promotion.at < adopted.at - _ADOPTION_SLACK or (len(known) == 1 and _made_meanwhile(adopted, promotion)):
             return True
     return False
 
@@ -215,7 +228,9 @@ def _supersede(connection: Connection, promotion: Promotion, now: datetime) -> N
     for watch in watches.watches_of(connection, promotion.prompt_id, OPEN_STATES):
         if watches.change_state(connection, watch, WatchState.SUPERSEDED, event="superseded", at=now, detail=who):
             intakes.close_intake(connection, watch.id)
-            journal.set_standing(connection, watch.promotion.id, Standing.SUPERSEDED)
+            good = watch.verdict is Verdict.OK and watch.candidate.calls >= _CALLS_TO_BE_GOOD
+            standing = Standing.PASSED if good else Standing.SUPERSEDED
+            journal.set_standing(connection, watch.promotion.id, standing)
     for incident in incidents.in_state(connection, WAITING_FOR_HUMAN):
         if incident.saga.prompt_id == promotion.prompt_id:
             why = f"{who} promoted another version"

@@ -22,7 +22,7 @@ from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import Standing, incident_id
 from watchdog.core.rollback import Event, Saga, SagaState
 from watchdog.core.watch import Verdict, Watch, WatchState
-from watchdog.core.windows import WINDOW, Summary, watermark
+from watchdog.core.windows import WINDOW, Summary, lag_for, watermark
 from watchdog.errors import PlatformError
 from watchdog.jobs.frames import each
 from watchdog.stats.eprocess import State
@@ -87,7 +87,7 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
             return False
         _act(deps, connection, judged, look, versions, now)
         if isinstance(look.decision, Wait | Alert):
-            _end_if_over(deps, connection, judged, now)
+            _end_if_over(deps, connection, judged, look.judgement, now)
     if not isinstance(look.decision, Wait):
         deps.bell.actor.set()
         deps.bell.sender.set()
@@ -101,7 +101,9 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
             return None
         # Not the clock but what was read decides: an outage of the platform seals nothing.
         read_until = min(intake.cursor_at, deps.platform_time(now))
-        sealed_until = max(intake.sealed_until, watermark(read_until, watch.lag))
+        # A candidate that is slower than the baseline ever was needs more patience than the baseline did.
+        slow = lag_for(watch.candidate, floor=deps.terms.lag_floor, ceiling=deps.terms.lag_ceiling)
+        sealed_until = max(intake.sealed_until, watermark(read_until, max(watch.lag, slow)))
         since = watch.judged_until or intake.started_from - WINDOW
         fresh = intakes.windows_between(connection, watch.id, since=since, until=sealed_until)
         panel = panel_of(connection, watch)
@@ -245,14 +247,16 @@ def _versions(deps: Deps, watch: Watch, judgement: Judgement) -> tuple[tuple[str
     return tuple(c.sentence for c in changes(by_id[good], by_id[bad], suspect)), url
 
 
-def _end_if_over(deps: Deps, connection: Connection, watch: Watch, now: datetime) -> None:
+def _end_if_over(deps: Deps, connection: Connection, watch: Watch, judgement: Judgement, now: datetime) -> None:
     """A watch that stood its whole length without an incident."""
     over_at = watch.ends_at(deps.terms.length) + watch.lag
     intake = intakes.find_intake(connection, watch.id)
     # Its calls must have been read to the end as well: not to see is no health.
     if deps.platform_time(now) < over_at or intake is None or intake.cursor_at < over_at:
         return
-    stood = watch.candidate.calls >= ENOUGH_CALLS and watch.verdict in (Verdict.OK, Verdict.INCONCLUSIVE)
+    # Without a baseline the verdict stays inconclusive, and the version may still have stood the day.
+    nothing_against_it = not judgement.tripped and not watch.trouble
+    stood = watch.candidate.calls >= ENOUGH_CALLS and watch.verdict is not Verdict.NO_DATA and nothing_against_it
     state = WatchState.PASSED if watch.verdict is Verdict.OK else WatchState.UNDECIDED
     if watches.change_state(connection, watch, state, event="ended", at=now, detail=watch.reason):
         intakes.close_intake(connection, watch.id)

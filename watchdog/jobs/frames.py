@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from watchdog.errors import StoreError
+from watchdog.errors import PlatformError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,16 +20,22 @@ def each(items: Iterable[ItemT], work: Callable[[ItemT], int], *, action: str) -
     Do the work for every item; a bug in one is logged with its traceback, and the next one has its turn.
 
     Returns: the sum of what the work returned.
-    Raises: StoreError: the database concerns all of them.
+    Raises: StoreError: at once, the database concerns all of them. PlatformError: the first one, after all had their
+        turn.
     """
     done = 0
+    failed: PlatformError | None = None
     for item in items:
         try:
             done += work(item)
         except StoreError:
             raise
+        except PlatformError as exc:
+            failed = failed or exc
         except Exception:
             log.exception(
                 "one of several failed unexpectedly", extra={"action": action, "item": getattr(item, "id", "")}
             )
+    if failed is not None:
+        raise failed
     return done

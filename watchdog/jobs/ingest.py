@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from watchdog.core.judge import doubt
 from watchdog.core.windows import Summary, slot_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError
 from watchdog.jobs.trouble import clear_trouble, note_trouble
@@ -69,7 +70,12 @@ def _one(deps: Deps, intake: Intake, now: datetime, overlap: timedelta) -> int:
             log.warning("calls cannot be read", extra={"action": "ingest_failed", "why": str(exc)})
         return 0
     if watch is not None:
-        clear_trouble(deps, watch, now)
+        with deps.store.read() as connection:
+            fresh = intakes.find_intake(connection, intake.owner)
+        if fresh is not None and (why := doubt(watch.candidate.calls, fresh.rejected)):
+            note_trouble(deps, watch, why, now)
+        else:
+            clear_trouble(deps, watch, now)
     return counted
 
 

@@ -1,0 +1,163 @@
+"""`promptwatch demo`: the whole job within a minute."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+
+import httpx
+import pytest
+
+from tests.acceptance.shell import Started, promptwatch
+from watchdog.clock import SystemClock
+from watchdog.embedded.server import EmbeddedPlatform
+
+pytestmark = pytest.mark.acceptance
+
+
+def test_it_goes_as_it_should(finished):
+    """Status 0, nothing on standard error, one JSON object on standard output."""
+    report = finished.report
+
+    assert (0, "") == (finished.ended.status, finished.ended.err)
+    assert report["ok"]
+    assert {"ok", "promotions", "incident", "audit", "slack", "wall_s"} == set(report)
+    assert 60.0 > report["wall_s"]
+
+
+def test_the_harmless_version_is_left_alone(finished):
+    """It has been judged, over enough calls, and nothing was done."""
+    harmless, _ = finished.report["promotions"]
+
+    assert ("happy-numbers", "1.0.0", "1.1.0") == (harmless["prompt"], harmless["from"], harmless["to"])
+    assert ("ok", None, None, "none") == (
+        harmless["verdict"],
+        harmless["calls_to_verdict"],
+        harmless["rule"],
+        harmless["action"],
+    )
+    assert 60 <= harmless["calls_seen"]
+
+
+def test_the_harmful_version_is_found_within_twenty_calls(finished):
+    """By the rule on success, and it is reverted."""
+    _, harmful = finished.report["promotions"]
+
+    assert ("is-prime", "1.0.0", "1.2.0") == (harmful["prompt"], harmful["from"], harmful["to"])
+    assert ("regressed", "success", "revert") == (harmful["verdict"], harmful["rule"], harmful["action"])
+    assert 1 <= harmful["calls_to_verdict"] <= 20
+    assert harmful["calls_to_verdict"] <= harmful["calls_seen"]
+
+
+def test_the_incident_went_through_every_state_in_order(finished):
+    """Each with the time at which it was reached, up to the verified recovery."""
+    incident = finished.report["incident"]
+
+    assert [
+        "open",
+        "intent",
+        "sending",
+        "promoted",
+        "confirmed",
+        "done",
+        "verifying",
+        "recovered",
+    ] == [state["state"] for state in incident["states"]]
+    times = [state["at"] for state in incident["states"]]
+    assert sorted(times) == times
+    assert ("is-prime", "v1.0.0", "done", "recovered") == (
+        incident["prompt"],
+        incident["target"],
+        incident["state"],
+        incident["recovery"],
+    )
+    assert "/compare?from=" in incident["compare_url"]
+
+
+def test_the_platform_has_one_revert_in_its_audit_log(finished):
+    """Tagged as one, by the watchdog's token, with the incident in its note."""
+    report = finished.report
+
+    (revert,) = [entry for entry in report["audit"] if entry["actor_type"] == "api_token"]
+    assert revert["revert"]
+    assert ("is-prime", "v1.2.0", "v1.0.0") == (revert["prompt"], revert["from"], revert["to"])
+    assert f"watchdog:{report['incident']['id']}" == revert["reason"]
+    assert [revert] == [entry for entry in report["audit"] if entry["revert"]]
+
+
+def test_slack_has_one_message_that_tells_how_it_ended(finished):
+    """And the steps as replies in its thread."""
+    slack = finished.report["slack"]
+
+    assert (1, 3) == (slack["root_messages"], slack["replies"])
+    assert "is-prime: recovered on v1.0.0 after reverting v1.2.0" in slack["text"]
+
+
+def test_run_again_on_what_is_finished_it_does_nothing_twice(finished, tmp_path):
+    """The same incident, the same audit log, the same thread."""
+    folder = shutil.copytree(finished.folder, tmp_path / "again")
+
+    again = json.loads(promptwatch("demo", "--json", "--dir", folder, folder=tmp_path).out)
+
+    assert again["ok"]
+    for part in ("audit", "slack"):
+        assert finished.report[part] == again[part]
+    assert finished.report["incident"]["states"] == again["incident"]["states"]
+
+
+def test_it_says_when_it_did_not_go_as_it_should(finished, tmp_path):
+    """Somebody has reverted another prompt meanwhile, so that the audit log shows one revert too many."""
+    folder = shutil.copytree(finished.folder, tmp_path / "tampered")
+    platform = EmbeddedPlatform(folder / "platform.db", SystemClock())
+    survey = platform.admin.prompt_id("opinion-survey")
+    newest, *_, first = (version["id"] for version in platform.admin.registry.versions(survey))
+    platform.admin.promote(survey, newest, actor_id="eve")
+    platform.admin.promote(survey, first, actor_id="eve")
+    platform.stop()
+
+    ended = promptwatch("demo", "--json", "--dir", folder, folder=tmp_path)
+
+    assert 1 == ended.status
+    assert not json.loads(ended.out)["ok"]
+
+
+def test_for_people_it_explains_its_clock_and_sums_up(finished, tmp_path):
+    """The first line says how fast its clock is, the last one how it went."""
+    folder = shutil.copytree(finished.folder, tmp_path / "again")
+
+    ended = promptwatch("demo", "--speed", "120", "--dir", folder, folder=tmp_path)
+
+    lines = ended.out.splitlines()
+    assert (0, "") == (ended.status, ended.err)
+    assert "Its clock runs 120 times as fast as yours" in lines[0]
+    assert lines[-1].startswith("The demo went as it should, in ")
+    assert "rollback  is-prime back to v1.0.0: done, and recovered" in lines
+    assert "Slack     1 message with 3 replies in its thread" in lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_leaves_nothing_behind(tmp_path, number):
+    """With the status that shells give to an interrupted program."""
+    with Started("demo", folder=tmp_path, env={"TMPDIR": str(tmp_path)}) as demo:
+        demo.says("A demonstration.")
+        demo.signal(number)
+        ended = demo.ended(within_s=5.0)
+
+    assert 128 + number == ended.status
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_kept_it_leaves_the_compare_page_open(finished, tmp_path):
+    """On the port on which it runs now, until a signal."""
+    folder = shutil.copytree(finished.folder, tmp_path / "kept")
+
+    with Started("demo", "--keep", "--dir", folder, folder=tmp_path) as demo:
+        address = demo.says("compare   ").split()[1]
+        demo.says("until Ctrl-C")
+        page = httpx.get(address, trust_env=False)
+        demo.signal(signal.SIGINT)
+
+        assert 0 == demo.ended(within_s=5.0).status
+    assert 200 == page.status_code
+    assert "is-prime" in page.text
