@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from watchdog.clock import Clock
     from watchdog.core.rules import RuleSet
     from watchdog.core.terms import Terms
-    from watchdog.jobs.freeze import Draft
+    from watchdog.jobs.draft import Draft
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform
     from watchdog.store.database import Store

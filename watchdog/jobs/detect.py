@@ -23,7 +23,6 @@ from watchdog.core.promotion import (
     is_ours,
     plan_watch,
     same_move,
-    seen_move,
     watch_id,
 )
 from watchdog.core.rollback import MOVING, WAITING_FOR_HUMAN, Event
@@ -31,6 +30,7 @@ from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
 from watchdog.core.windows import WINDOW, Summary
 from watchdog.errors import PlatformError, Refused
 from watchdog.jobs.frames import each
+from watchdog.jobs.pointers import look_at_pointers
 from watchdog.store import incidents, intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(deps: Deps, now: datetime) -> int:
 
     found = each(audited or (), take, action="promotion_failed")
     patience = timedelta() if audited is None else _AUDIT_PATIENCE
-    moves, settled = _look_at_pointers(deps, prompts, until, patience)
+    moves, settled = look_at_pointers(deps, prompts, until, since=since, patience=patience)
     found += each(moves, take, action="promotion_failed")
     if failed:
         # The others had their turn; before the cursor moves on, so that the next tick takes this one up again.
@@ -124,37 +124,6 @@ def _from_audit_log(deps: Deps, since: datetime) -> tuple[Promotion, ...] | None
             extra={"action": "audit_refused", "why": str(exc)},
         )
         return None
-
-
-def _look_at_pointers(
-    deps: Deps, prompts: dict[str, Prompt], now: datetime, patience: timedelta
-) -> tuple[list[Promotion], list[Prompt]]:
-    """
-    Pointers that moved although no promotion explains it: the audit log may not be read, or has not told (yet).
-
-    Args:
-        patience: how long the audit log is given to explain a move.
-
-    Returns: the moves that were only seen, and the prompts whose pointer is explained now.
-    """
-    with deps.store.read() as connection:
-        seen = journal.pointers_seen(connection)
-        since = journal.cursor(connection, _CURSOR) or now
-        latest = journal.latest_versions(connection)
-    moves: list[Promotion] = []
-    settled: list[Prompt] = []
-    for prompt in prompts.values():
-        last = seen.get(prompt.id)
-        last_version = last.version_id if last else None
-        last_seen_at = last.seen_at if last else since
-        unmoved = prompt.production_version_id == last_version
-        if unmoved or prompt.production_version_id in (None, latest.get(prompt.id)):
-            settled.append(prompt)
-        elif now - last_seen_at >= patience:
-            move = seen_move(prompt, last_version_id=last_version, last_seen_at=last_seen_at, now=now)
-            moves += [move] if move else []
-            settled.append(prompt)
-    return moves, settled
 
 
 def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime) -> bool:

@@ -5,7 +5,6 @@ Freeze the control: the last known-good version's calls before it left productio
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from watchdog.core import messages, words
 from watchdog.core.watch import Watch, WatchState
 from watchdog.core.windows import Summary, lag_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError, Refused
+from watchdog.jobs.draft import Draft
 from watchdog.jobs.frames import each
 from watchdog.jobs.trouble import clear_trouble, note_trouble
 from watchdog.store import intakes, outbox, watches
@@ -35,27 +35,6 @@ _BUDGET_S = 20.0
 _BEYOND_RETENTION = frozenset({400, 404, 410, 416, 422})
 # A row or two that cannot be read is a curiosity; a tenth is a reason not to trust the rest.
 _TOLERATED_REJECTS = 0.1
-
-
-@dataclass
-class Draft:
-    """
-    The control's calls, while they are being read, newest first.
-
-    Attributes:
-        read_back_to: everything from here to the end has been read.
-        blocks: by start.
-        rejected: keys of rows that could not be used.
-    """
-
-    read_back_to: datetime
-    blocks: dict[datetime, Summary] = field(default_factory=dict)
-    ids: set[str] = field(default_factory=set)
-    rejected: set[str] = field(default_factory=set)
-
-    @property
-    def calls(self) -> int:
-        return len(self.ids)
 
 
 def control_owner(watch: Watch) -> str:

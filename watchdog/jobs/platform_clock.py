@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WORTH_MINDING = timedelta(seconds=2)
 # So many looks in a row must agree on another time before it is believed.
 _CONVINCING = 30
+# One answer is asked about many times within a tick, and must not convince by that.
+_APART = timedelta(seconds=1)
 
 
 class PlatformClock:
@@ -30,6 +32,7 @@ class PlatformClock:
         self._epoch: datetime | None = None  # platform's time when our monotonic clock showed zero
         self._rival: datetime | None = None
         self._agreeing = 0
+        self._agreed_at = timedelta()  # by our monotonic clock
 
     def at(self, now: datetime, skew: timedelta | None) -> datetime:
         """
@@ -42,17 +45,19 @@ class PlatformClock:
         with self._lock:
             ours, elapsed = self._clock.now(), timedelta(seconds=self._clock.monotonic())
             if skew is not None:
-                self._learn(ours + (timedelta() if abs(skew) < WORTH_MINDING else skew) - elapsed)
+                self._learn(ours + (timedelta() if abs(skew) < WORTH_MINDING else skew) - elapsed, elapsed)
             return now if self._epoch is None else now + (self._epoch + elapsed - ours)
 
-    def _learn(self, epoch: datetime) -> None:
+    def _learn(self, epoch: datetime, elapsed: timedelta) -> None:
         if self._epoch is None:
             self._epoch = epoch
         elif abs(epoch - self._epoch) < WORTH_MINDING:
             self._rival, self._agreeing = None, 0
         elif self._rival is not None and abs(epoch - self._rival) < WORTH_MINDING:
-            self._agreeing += 1
+            if elapsed - self._agreed_at < _APART:
+                return
+            self._agreeing, self._agreed_at = self._agreeing + 1, elapsed
             if self._agreeing >= _CONVINCING:
                 self._epoch, self._rival, self._agreeing = epoch, None, 0
         else:
-            self._rival, self._agreeing = epoch, 1
+            self._rival, self._agreeing, self._agreed_at = epoch, 1, elapsed
