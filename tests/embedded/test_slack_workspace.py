@@ -344,7 +344,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     first = SlackWorkspace(tmp_path / "one.db")
     port = int(first.start().split(":")[2].split("/")[0])
     try:
-        with pytest.raises(AddressInUse, match=rf"127\.0\.0\.1:{port}: taken by another program"):
+        with pytest.raises(AddressInUse, match=rf"127\.0\.0\.1:{port} is taken; stop the program"):
             SlackWorkspace(tmp_path / "two.db", port=port).start()
     finally:
         first.stop()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import logging
-import socket
 from email.utils import format_datetime
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,11 +23,12 @@ from watchdog.embedded.feedback import FeedbackLog
 from watchdog.embedded.gateway import Gateway
 from watchdog.embedded.pages import Pages
 from watchdog.embedded.registry import Registry
+from watchdog.embedded.serving import BACKLOG, LeavingServer, bind
 from watchdog.embedded.simulated import SimulatedProvider
 from watchdog.embedded.tokens import Tokens
-from watchdog.errors import AddressInUse
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
     from starlette.requests import Request
@@ -40,10 +38,6 @@ if TYPE_CHECKING:
     from watchdog.clock import Clock
     from watchdog.embedded.provider import Provider
 
-_BACKLOG = 2048
-# How long calls under way may take to end when the platform stops.
-_GRACE_S = 5.0
-_POLL_S = 0.002
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +72,7 @@ class EmbeddedPlatform:
         self._host, self._port = host, port
         self._database = Database(database, durable=durable)
         self._stop = Event()
-        self._server: _Server | None = None
+        self._server: LeavingServer | None = None
         self._thread: Thread | None = None
         self.base_url = ""
         registry = Registry(self._database, clock)
@@ -119,7 +113,7 @@ class EmbeddedPlatform:
         Returns: the base URL, such as `http://127.0.0.1:8731`.
         Raises: AddressInUse: another program listens on the port.
         """
-        listener = _bind(self._host, self._port)
+        listener = bind(self._host, self._port, what="the embedded platform")
         self._stop.clear()
         self._executions.prune()
         app = FaultMiddleware(self._app, self.faults, self._clock, self._stop, self._drop_connection)
@@ -132,9 +126,9 @@ class EmbeddedPlatform:
             access_log=False,
             server_header=False,
             date_header=False,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
         )
-        self._server = _Server(config)
+        self._server = LeavingServer(config)
         self._thread = Thread(target=self._serve, args=(self._server, listener), name="embedded-platform", daemon=True)
         self._thread.start()
         self._server.listening.wait()
@@ -161,7 +155,7 @@ class EmbeddedPlatform:
     def __exit__(self, *_exc: object) -> None:
         self.stop()
 
-    def _serve(self, server: _Server, listener: socket.socket) -> None:
+    def _serve(self, server: LeavingServer, listener: socket.socket) -> None:
         with listener:
             try:
                 server.run(sockets=[listener])
@@ -181,47 +175,6 @@ class EmbeddedPlatform:
                 connection.transport.close()
 
 
-class _Server(uvicorn.Server):
-    """uvicorn in a thread: says when it listens, and leaves when told, at once."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._leaving: asyncio.Event | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._loop, self._leaving = asyncio.get_running_loop(), asyncio.Event()
-        await super().startup(sockets=sockets)
-        self.listening.set()
-
-    async def main_loop(self) -> None:
-        if self._leaving is not None:
-            await self._leaving.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # As uvicorn does, but for its polls of 100 ms: the platform is started and stopped by many tests.
-        for server in self.servers:
-            server.close()
-        for listener in sockets or []:
-            listener.close()
-        state = self.server_state
-        for connection in list(state.connections):
-            connection.shutdown()
-        polls_left = round(_GRACE_S / _POLL_S)
-        while (state.connections or state.tasks) and polls_left > 0:
-            polls_left -= 1
-            await asyncio.sleep(_POLL_S)
-        for task in state.tasks:
-            task.cancel(msg="the embedded platform stops")
-
-    def leave(self) -> None:
-        """Called by another thread, once it listens."""
-        self.should_exit = True
-        if self._loop is not None and self._leaving is not None:
-            self._loop.call_soon_threadsafe(self._leaving.set)
-
-
 class _Dated:
     """Sends `Date` by the platform's own clock, from which its clients tell how far the two clocks are apart."""
 
@@ -237,21 +190,3 @@ class _Dated:
             await send(message)
 
         await self._app(scope, receive, dated)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family: Any = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, or asyncio leaves out TCP_NODELAY and each answer waits 40 ms for a delayed acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        # Lets a restart take the port again while the system still remembers the old connections.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as exc:
-        listener.close()
-        if exc.errno == errno.EADDRINUSE:
-            what = "stop the program that listens there, or give the embedded platform another port"
-            raise AddressInUse(f"{host}:{port} is taken; {what}") from exc
-        raise
-    return listener

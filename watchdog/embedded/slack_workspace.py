@@ -8,9 +8,7 @@ in which Slack and networks fail: before a message is accepted, and after.
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
-import socket
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
@@ -24,8 +22,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from watchdog.embedded.serving import LeavingServer, bind
 from watchdog.embedded.slack_contract import SCOPES, Channel, Message, refusal
-from watchdog.errors import AddressInUse, WatchdogError
+from watchdog.errors import WatchdogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +88,7 @@ class SlackWorkspace:
         self._planned: deque[_Planned] = deque()
         self._calls: list[str] = []
         self._peers: _Peers = {}
-        self._server: uvicorn.Server | None = None
+        self._server: LeavingServer | None = None
         self._thread: Thread | None = None
         self._address = ""
 
@@ -100,7 +99,7 @@ class SlackWorkspace:
         """
         if self._thread is not None:
             raise WatchdogError(f"the embedded Slack is already listening on {self._address}")
-        listener = _listen(self._port)
+        listener = bind("127.0.0.1", self._port, what="the embedded Slack")
         self._address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = Starlette(
             routes=[
@@ -111,15 +110,16 @@ class SlackWorkspace:
         config = uvicorn.Config(
             app, http=_severable(self._peers), ws="none", lifespan="off", log_config=None, access_log=False
         )
-        self._server = uvicorn.Server(config)
+        self._server = LeavingServer(config)
         self._thread = Thread(target=self._server.run, args=([listener],), name="embedded-slack", daemon=True)
         self._thread.start()
+        self._server.listening.wait()
         return f"{self._address}/api/"
 
     def stop(self) -> None:
         """Returns when the thread has ended."""
         if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
+            self._server.leave()
             self._thread.join()
         self._server = self._thread = None
 
@@ -292,22 +292,6 @@ async def _arguments(request: Request) -> Json:
         if isinstance(form.get(part), str):
             form[part] = json.loads(form[part])
     return form
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-        # From here on callers wait in the queue instead of being refused.
-        listener.listen(128)
-    except OSError as exc:
-        listener.close()
-        if exc.errno == errno.EADDRINUSE:
-            what = "taken by another program; stop it, or let the embedded Slack use another port"
-            raise AddressInUse(f"127.0.0.1:{port}: {what}") from exc
-        raise
-    return listener
 
 
 def _severable(peers: _Peers) -> type[H11Protocol]:

@@ -1,0 +1,27 @@
+"""What every test leaves as it found it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that sets up logging in this process must not make another test deaf."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    named = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    levels = {logger: logger.level for logger in named}
+    yield
+    for handler in [h for h in root.handlers if h not in handlers and not h.__class__.__module__.startswith("_pytest")]:
+        root.removeHandler(handler)
+    root.setLevel(level)
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.setLevel(levels.get(logger, logging.NOTSET))
