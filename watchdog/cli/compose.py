@@ -52,7 +52,7 @@ def platform_of(settings: Settings, env: Mapping[str, str], clock: Clock) -> Pro
     given: PlatformSettings = settings.platform
     options = PromptHelmOptions(
         url=given.url,
-        app_url=given.app_url,
+        app_url=given.pages_url,
         compare_path=given.compare_path,
         environment=settings.watch.environment,
         timeout_s=given.timeout.total_seconds(),

@@ -20,21 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from watchdog.cli import facts
 from watchdog.cli.exits import FAILED, OK, err, out, say
 from watchdog.cli.logs import set_up_logging
+from watchdog.cli.outcome import HARMFUL, HARMLESS, conclude, report_of, watch_over
 from watchdog.cli.sandbox import OpenSandbox, Sandbox
 from watchdog.config.settings import LogLevel, LogSettings
-from watchdog.core import words
 from watchdog.core.incident import Recovery
-from watchdog.core.watch import Verdict
 from watchdog.daemon import Daemon
 from watchdog.embedded.sample import sample_traffic
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.traffic import Traffic
 from watchdog.notify.slack import SlackNotifier
 from watchdog.notify.terminal import TerminalNotifier
-from watchdog.store import incidents, watches
+from watchdog.store import incidents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,14 +40,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from watchdog.core.incident import Incident
     from watchdog.core.notice import Notice
-    from watchdog.core.watch import Watch
     from watchdog.jobs.deps import Deps
     from watchdog.notify.protocol import Notifier, Posted
 
-HARMLESS = ("happy-numbers", "1.0.0", "1.1.0")
-HARMFUL = ("is-prime", "1.0.0", "1.2.0")
 _WHO = "ana@example.com"
 _SLACK_TOKEN = "xoxb-demo"  # noqa: S105 - opens nothing but the demo's own stand-in
 _CHANNEL = "C0DEMO0001"
@@ -122,12 +116,12 @@ def run(*, as_json: bool, keep: bool, folder: Path | None, speed: float) -> None
         deps = world.deps(notifier)
         with Daemon(deps), Traffic(world.base_url, world.token, world.clock, _CALLS_PER_S, _traffic()):
             _direct(world, deps, Story(console, world))
-            report = _report(world, deps, slack)
+            report = report_of(world, deps, slack)
         report["wall_s"] = round(time.monotonic() - began, 1)
         if console is None:
             sys.stdout.write(json.dumps(report, indent=2) + "\n")
         else:
-            _conclude(console, report, keep=keep)
+            conclude(console, report, keep=keep)
         if keep:
             _keep(console, world)
     raise typer.Exit(OK if report["ok"] else FAILED)
@@ -147,7 +141,7 @@ def _direct(world: Sandbox, deps: Deps, story: Story) -> None:
     )
     _promote(world, *HARMLESS, story=story, remark="a harmless change")
     _wait(world, "calls of the harmless version", lambda: _calls(deps, HARMLESS[0]) >= _ENOUGH_HARMLESS)
-    harmless = _watch(deps, HARMLESS[0])
+    harmless = watch_over(deps, HARMLESS[0])
     if harmless is not None:
         story.say(f"{HARMLESS[0]} v{HARMLESS[2]} is left alone: {harmless.verdict.value}, {harmless.reason}")
     _promote(world, *HARMFUL, story=story, remark="shorter, cheaper, and wrong more often")
@@ -193,13 +187,8 @@ def _adopted(deps: Deps) -> bool:
         return journal.cursor(connection, "promotions") is not None
 
 
-def _watch(deps: Deps, slug: str) -> Watch | None:
-    with deps.store.read() as connection:
-        return next((w for w in watches.all_watches(connection) if w.prompt_slug == slug), None)
-
-
 def _calls(deps: Deps, slug: str) -> int:
-    watch = _watch(deps, slug)
+    watch = watch_over(deps, slug)
     return 0 if watch is None else watch.candidate.calls
 
 
@@ -214,150 +203,6 @@ def _all_said(deps: Deps) -> bool:
 
     with deps.store.read() as connection:
         return not outbox.waiting(connection)
-
-
-def _report(world: Sandbox, deps: Deps, slack: SlackWorkspace) -> dict[str, Any]:
-    """What `--json` prints."""
-    promotions = [_promotion_facts(deps, *HARMLESS), _promotion_facts(deps, *HARMFUL)]
-    with deps.store.read() as connection:
-        found = incidents.all_incidents(connection)
-        incident = facts.incident_facts(connection, found[0]) if found else None
-    audit = _audit(world)
-    roots = slack.root_messages()
-    harmless, harmful = promotions
-    ok = (
-        harmless["verdict"] == Verdict.OK.value
-        and harmless["action"] == "none"
-        and harmful["action"] == "revert"
-        and incident is not None
-        and incident["state"] == "done"
-        and incident["recovery"] == Recovery.RECOVERED.value
-        and len(found) == 1
-        and sum(entry["revert"] for entry in audit) == 1
-        and len(roots) == 1
-    )
-    return {
-        "ok": ok,
-        "promotions": promotions,
-        "incident": None
-        if incident is None
-        else {
-            "id": incident["id"],
-            "prompt": incident["prompt"],
-            "target": incident["target"],
-            "state": incident["state"],
-            "states": [{"state": e["to"], "at": e["at"], "why": e["detail"]} for e in incident["history"]],
-            "recovery": incident["recovery"],
-            "recovery_reason": incident["recovery_reason"],
-            # Of the platform as it runs now: after a restart it has another port.
-            "compare_url": _compare_url(world, found[0]),
-        },
-        "audit": audit,
-        "slack": {
-            "root_messages": len(roots),
-            "replies": sum(len(slack.replies(root.ts)) for root in roots),
-            "text": roots[0].text if roots else None,
-        },
-    }
-
-
-def _promotion_facts(deps: Deps, slug: str, before: str, after: str) -> dict[str, Any]:
-    watch = _watch(deps, slug)
-    if watch is None:
-        return {"prompt": slug, "from": before, "to": after, "verdict": None, "action": "none"}
-    with deps.store.read() as connection:
-        seen = facts.watch_facts(connection, watch)
-        acted = any(i.watch_id == watch.id for i in incidents.all_incidents(connection))
-    tripped = [r for r in seen["rules"] if r["tripped_after"] is not None and r["action"] != "alert"]
-    return {
-        "prompt": slug,
-        "from": before,
-        "to": after,
-        "verdict": watch.verdict.value,
-        "reason": watch.reason,
-        "calls_seen": watch.candidate.calls,
-        "calls_to_verdict": tripped[0]["tripped_after"] if tripped else None,
-        "rule": tripped[0]["rule"] if tripped else None,
-        "action": "revert" if acted else "none",
-    }
-
-
-def _compare_url(world: Sandbox, incident: Incident) -> str:
-    saga = incident.saga
-    client = world.client()
-    try:
-        return client.compare_url(saga.prompt_id, saga.bad_version_id, saga.target_version_id)
-    finally:
-        client.close()
-
-
-def _audit(world: Sandbox) -> list[dict[str, Any]]:
-    """The platform's own record, read over HTTP."""
-    labels = {i: f"v{label}" for p in world.prompts.values() for label, i in p.versions.items()}
-    slugs = {p.prompt_id: slug for slug, p in world.prompts.items()}
-    client = world.client()
-    try:
-        found = client.promotions(since=world.clock.now().replace(year=2000))
-    finally:
-        client.close()
-    return [
-        {
-            "prompt": slugs.get(p.prompt_id, p.prompt_id),
-            "at": facts.moment(p.at),
-            "from": labels.get(p.from_version_id or "", p.from_version_id),
-            "to": labels.get(p.to_version_id, p.to_version_id),
-            "actor": p.actor_id,
-            "actor_type": p.actor_type.value,
-            "revert": p.revert,
-            "reason": p.note or None,
-        }
-        for p in found
-    ]
-
-
-def _conclude(console: Console, report: dict[str, Any], *, keep: bool) -> None:
-    harmless, harmful = report["promotions"]
-    incident = report["incident"] or {}
-    slack = report["slack"]
-    address = incident.get("compare_url", words.NOTHING)
-    lines = (
-        "",
-        f"harmless  {_left_alone(harmless)}",
-        f"harmful   {_reverted(harmful)}",
-        f"rollback  {_rolled_back(incident)}",
-        f"audit     {_audited(report['audit'])}",
-        f"Slack     {words.count(slack['root_messages'], 'message')} with {slack['replies']} replies in its thread",
-        f"compare   {address}" if keep else f"compare   {address} (closed now; --keep leaves it open)",
-        "",
-        f"The demo went {'' if report['ok'] else 'NOT '}as it should, in {report['wall_s']:.1f} s of your time.",
-    )
-    for line in lines:
-        say(console, line)
-
-
-def _left_alone(seen: dict[str, Any]) -> str:
-    done = "left alone" if seen["action"] == "none" else "NOT left alone"
-    calls = words.count(seen.get("calls_seen", 0), "call")
-    return f"{seen['prompt']} v{seen['from']} -> v{seen['to']}: {done}, {seen['verdict']} over {calls}"
-
-
-def _reverted(seen: dict[str, Any]) -> str:
-    promotion = f"{seen['prompt']} v{seen['from']} -> v{seen['to']}"
-    if seen["action"] == "none":
-        return f"{promotion}: NOT reverted, {seen['verdict']}"
-    return f"{promotion}: {seen['verdict']} after {seen['calls_to_verdict']} calls (rule {seen['rule']})"
-
-
-def _rolled_back(incident: dict[str, Any]) -> str:
-    if not incident:
-        return "none"
-    return f"{incident['prompt']} back to {incident['target']}: {incident['state']}, and {incident['recovery']}"
-
-
-def _audited(audit: list[dict[str, Any]]) -> str:
-    reverts = [entry for entry in audit if entry["revert"]]
-    by = ", ".join(f"by {entry['actor_type']} {entry['actor']}, noted {entry['reason']}" for entry in reverts)
-    return f"{words.count(len(reverts), 'revert')} {by}"
 
 
 def _keep(console: Console | None, world: Sandbox) -> None:

@@ -45,6 +45,8 @@ PLATFORM_PATHS: Mapping[str, frozenset[str]] = MappingProxyType(
         "health": frozenset(),
     }
 )
+_HOSTED_URL = "https://api.prompthelm.app"
+_HOSTED_APP_URL = "https://app.prompthelm.app"
 COMPARE_PLACEHOLDERS = frozenset({"prompt_id", "bad", "good"})
 
 
@@ -75,12 +77,18 @@ class PlatformSettings:
 
     url: str
     token: SecretRef
-    app_url: str = "https://app.prompthelm.app"
+    app_url: str = _HOSTED_APP_URL
     compare_path: str = "/prompts/{prompt_id}/compare?from={bad}&to={good}"
     timeout: timedelta = timedelta(seconds=10)
     proxy_from_env: bool = False
     ca_file: Path | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def pages_url(self) -> str:
+        """Where the pages for people are: a platform of one's own serves them itself, unless something else is said."""
+        hosted = self.url == _HOSTED_URL or self.app_url != _HOSTED_APP_URL
+        return self.app_url if hosted else self.url
 
 
 @dataclass(frozen=True, kw_only=True)

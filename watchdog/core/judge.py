@@ -94,7 +94,9 @@ def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | Non
     if why := doubt(calls, rejected or {}):
         return Judgement(verdict=Verdict.INCONCLUSIVE, reason=why, readings=readings)
     if calls == 0 and not progress.tripped_after:
-        return Judgement(verdict=Verdict.NO_DATA, reason="no call has carried the new version yet", readings=readings)
+        return Judgement(
+            verdict=Verdict.NO_DATA, reason="no call of the new version can be judged yet", readings=readings
+        )
     judgement = Judgement(verdict=Verdict.REGRESSED, reason="", readings=readings)
     if judgement.tripped:
         return Judgement(verdict=Verdict.REGRESSED, reason=judgement.tripped[0].sentence, readings=readings)

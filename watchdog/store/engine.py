@@ -116,6 +116,9 @@ def _explain(url: str, exc: DBAPIError) -> StoreError:
         return StoreBusy(
             f"{where}: locked by another process for {_BUSY_TIMEOUT_MS / 1000:.0f} s; is a backup running?"
         )
+    path = make_url(url).database or ""
+    if "sqlite" in url and not Path(path.removeprefix("file:")).exists():
+        return StoreUnusable(f"{where}: the file was deleted or moved; put it back, or restart to begin a new one")
     if "readonly" in lowered or "read-only" in lowered:
         return StoreUnusable(f"{where}: read-only; check the file's and the folder's permissions and owner")
     if "full" in lowered:
