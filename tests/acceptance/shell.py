@@ -34,12 +34,15 @@ class Ended:
     err: str
 
 
+_CHANGES_OUTPUT = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONUNBUFFERED", "PYTHONWARNINGS")
+
+
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """This process's, without what changes the command's behaviour, and with what is given."""
     ours = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PROMPT", "SLACK_")) and name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+        if not name.startswith(("PROMPT", "SLACK_")) and name not in _CHANGES_OUTPUT
     }
     return {**ours, **given}
 

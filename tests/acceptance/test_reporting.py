@@ -155,7 +155,7 @@ def test_an_address_of_no_database_is_a_usage_error(tmp_path, address):
     assert "secret" not in ended.err
 
 
-@pytest.mark.parametrize("command", ["status", "show ID --json", "demo", "--help"])
+@pytest.mark.parametrize("command", ["status", "incidents", "show ID --json", "demo", "--help"])
 def test_a_reader_that_leaves_is_no_failure(finished, tmp_path, command):
     """As `head -1` does: no traceback, and nothing else on standard error."""
     arguments = command.replace("ID", finished.report["incident"]["id"]).split()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import MINUTE, SECOND
-from tests.world import World
+from tests.world import ManualClock, World
 from watchdog.core.incident import Recovery
 from watchdog.core.rollback import SagaState
 from watchdog.core.watch import WatchState
 from watchdog.embedded.tokens import Scope
+from watchdog.jobs.platform_clock import PlatformClock
 from watchdog.store import intakes
 
 if TYPE_CHECKING:
@@ -124,3 +125,24 @@ def test_a_clock_that_is_set_forward_between_two_looks_loses_no_call(world: Worl
     looks(world, 6)
 
     assert SagaState.DONE is world.incident.state
+
+
+def test_one_wrong_answer_is_not_believed_however_often_it_is_looked_at() -> None:
+    """A tick asks for the platform's time once a watch and more, and there may have been no other answer meanwhile."""
+    clock = ManualClock()
+    platform = PlatformClock(clock)
+    platform.at(clock.now(), timedelta(0))
+
+    assert {clock.now()} == {platform.at(clock.now(), HOUR) for _ in range(100)}
+
+
+def test_another_time_is_believed_once_it_has_been_told_for_a_while() -> None:
+    """The platform's clock was set."""
+    clock = ManualClock()
+    platform = PlatformClock(clock)
+    platform.at(clock.now(), timedelta(0))
+    for _ in range(40):
+        clock.move(5 * SECOND)
+        found = platform.at(clock.now(), HOUR)
+
+    assert clock.now() + HOUR == found

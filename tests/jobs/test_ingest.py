@@ -120,10 +120,13 @@ def test_a_restart_between_two_pages_counts_none_twice_and_drops_none(world: Wor
 
 @pytest.mark.parametrize("commits", [0, 1, 4, 5])
 def test_windows_ids_and_cursor_commit_together(world: World, commits: int) -> None:
-    """Ended just before a commit, all of it is as it was: the cursor, the ids and what was counted."""
+    """
+    Ended just before a commit, all of it is as it was: the cursor, the ids and what was counted. The calls are those of
+    twenty minutes, so that no overlap makes up for a cursor that is too far.
+    """
     watched(world)
-    world.calls(world.v2, 1_700, failures=17, every=timedelta(milliseconds=5))
-    world.clock.move(15 * SECOND)
+    world.calls(world.v2, 1_700, failures=17, every=timedelta(milliseconds=700))
+    world.clock.move(20 * MINUTE)
     before = intake(world)
     dying = replace(world.deps, store=Dying(world.deps.store, commits))  # type: ignore[arg-type]
     with pytest.raises(Crash):
