@@ -99,7 +99,7 @@ class Held:
 def held_promotion(world: World) -> Held:
     """Our request is with the platform, and its deadline has passed."""
     tripped(world)
-    world.timeout_s = 0.2
+    world.timeout_s = 1.5
     gate = world.platform_clock.gate = Event()
     world.callback(gate.set)
     world.restart()

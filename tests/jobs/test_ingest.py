@@ -243,7 +243,7 @@ def test_the_clock_of_a_watch_starts_with_the_first_call_of_the_candidate(world:
     watched(world)
     world.calls(world.v1, 30)
     looks(world, 10, every=30 * SECOND)
-    assert (None, "no call has carried the new version yet") == (world.watch.first_call_at, world.watch.reason)
+    assert (None, "no call of the new version can be judged yet") == (world.watch.first_call_at, world.watch.reason)
 
     first = world.clock.now()
     world.calls(world.v2, 12, failures=12)
