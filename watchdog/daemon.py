@@ -6,7 +6,6 @@ import faulthandler
 import logging
 import os
 import signal
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from watchdog.store import journal
 from watchdog.store.engine import SingleDaemon
 
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import Self
 
     from watchdog.jobs.deps import Deps
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXIT_DEAD = 70
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass
@@ -61,22 +60,40 @@ class Daemon:
         log.info("stopped", extra={"action": "stopped"})
 
 
+class Signals:
+    """
+    SIGTERM and SIGINT as something that the main thread can wait for.
+
+    Python runs a handler when the main thread comes round to it, which one that waits for a lock may not do for long;
+    and a handler that sets an Event can meet the lock that the waiting thread holds. A pipe has neither trouble: the
+    interpreter's own handler writes to it, in whatever thread the kernel chose.
+    """
+
+    def __enter__(self) -> Self:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+        self._woken_before = signal.set_wakeup_fd(self._writer)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._woken_before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def wait(self) -> None:
+        """Returns with the first signal; the next one ends the process at once, by the kernel."""
+        os.read(self._reader, 1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def run_until_signal(deps: Deps) -> None:
-    """
-    Run until SIGTERM or SIGINT, then drain; a second signal ends the process at once, which loses nothing.
-    """
-    stop = threading.Event()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    with Daemon(deps):
-        while not stop.wait(3600):
-            pass
+    """Run until SIGTERM or SIGINT, then drain; a second signal ends the process at once, which loses nothing."""
+    with Signals() as signals, Daemon(deps):
+        signals.wait()
         log.info("stopping; another signal ends it at once", extra={"action": "stopping"})
 
 

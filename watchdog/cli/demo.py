@@ -26,7 +26,7 @@ from watchdog.cli.outcome import HARMFUL, HARMLESS, conclude, report_of, watch_o
 from watchdog.cli.sandbox import OpenSandbox, Sandbox
 from watchdog.config.settings import LogLevel, LogSettings
 from watchdog.core.incident import Recovery
-from watchdog.daemon import Daemon
+from watchdog.daemon import Daemon, Signals
 from watchdog.embedded.sample import sample_traffic
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.traffic import Traffic
@@ -206,10 +206,10 @@ def _all_said(deps: Deps) -> bool:
 
 
 def _keep(console: Console | None, world: Sandbox) -> None:
-    from watchdog.cli.running import until_signal
-
     sys.stdout.flush()
-    say(err(), f"The platform stays on {world.base_url} until Ctrl-C.")
-    if console is not None:
-        say(console, f"Look around: promptwatch status --store sqlite:///{world.folder}/watchdog.db")
-    until_signal()
+    with Signals() as signals:
+        say(err(), f"The platform stays on {world.base_url} until Ctrl-C.")
+        if console is not None:
+            say(console, f"Look around: promptwatch status --store sqlite:///{world.folder}/watchdog.db")
+            sys.stdout.flush()
+        signals.wait()

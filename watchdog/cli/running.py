@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +14,10 @@ from watchdog.cli.logs import set_up_logging
 from watchdog.cli.where import settings_or_none
 from watchdog.clock import SystemClock
 from watchdog.config.settings import LogSettings
-from watchdog.daemon import run_until_signal
+from watchdog.daemon import Signals, run_until_signal
 from watchdog.errors import PlatformError
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from watchdog.config.settings import Settings
     from watchdog.platforms.protocol import PromptPlatform
 
@@ -53,7 +49,7 @@ def embedded(database: Path, port: int, traffic: float) -> None:
     set_up_logging(LogSettings())
     clock = SystemClock()
     console = out()
-    with ExitStack() as stack:
+    with ExitStack() as stack, Signals() as signals:
         platform = EmbeddedPlatform(database, clock, port=port)
         seeded = seed_sample(platform.admin, clock)
         stack.enter_context(platform)
@@ -67,7 +63,7 @@ def embedded(database: Path, port: int, traffic: float) -> None:
         say(console, "Ctrl-C stops it.")
         # Whoever reads this through a pipe needs the token now.
         sys.stdout.flush()
-        until_signal()
+        signals.wait()
 
 
 def _require_access(platform: PromptPlatform, settings: Settings) -> None:
@@ -121,16 +117,3 @@ def _run_sample() -> None:
         sys.stdout.flush()
         with Traffic(world.base_url, world.token, world.clock, _SAMPLE_CALLS_PER_S, sample_traffic()):
             run_until_signal(world.deps(TerminalNotifier(console)))
-
-
-def until_signal() -> None:
-    """Wait for SIGTERM or SIGINT."""
-    ended = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    while not ended.wait(3600):
-        pass
