@@ -143,7 +143,8 @@ def test_killed_in_any_gap_there_is_one_revert_one_audit_entry_and_one_thread(tm
             assert 1 == len(world.roots()), story
             replies = [m.text for m in world.slack.replies(world.roots()[0].ts)]
             assert len(set(replies)) == len(replies) == 2, (story, replies)
-            assert 12 == world.watch.candidate.calls or world.watch.candidate.failures >= 3, story
+            # The fourth failure decides, whatever was read or judged twice: no call is lost or counted again.
+            assert (4, 4) == (world.watch.candidate.calls, world.watch.candidate.failures), story
         if not died:
             break
         deaths += 1

@@ -166,11 +166,6 @@ def set_trouble(connection: Connection, watch_id: str, trouble: str, since: date
     connection.execute(update(watches).where(watches.c.id == watch_id).values(**values))
 
 
-def set_labels(connection: Connection, watch_id: str, *, candidate: str, control: str) -> None:
-    values = {"candidate_label": candidate, "control_label": control}
-    connection.execute(update(watches).where(watches.c.id == watch_id).values(**values))
-
-
 def set_lag(connection: Connection, watch_id: str, lag: timedelta) -> None:
     connection.execute(update(watches).where(watches.c.id == watch_id).values(lag_ms=lag // _MS))
 
