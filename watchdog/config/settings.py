@@ -16,6 +16,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import Enum
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -102,6 +103,8 @@ class WatchSettings:
         min_baseline_calls: with fewer, rules that compare with the baseline say nothing.
         act: the most that the watchdog may do, whatever a rule asks for.
         tick: seconds between two looks, as a duration; the first minutes of a watch are looked at more often.
+        segment_by: label of a call (a task, a route, a tenant) whose values are compared each with its own baseline;
+            empty for none.
     """
 
     prompts: tuple[str, ...] = ("*",)
@@ -112,6 +115,7 @@ class WatchSettings:
     min_baseline_calls: int = 50
     act: Action = Action.REVERT
     tick: timedelta = timedelta(seconds=30)
+    segment_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +191,20 @@ class PackUsed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromptRules:
+    """
+    Rules for some prompts only.
+
+    Attributes:
+        glob: on the prompt's slug.
+        rules: complete: the common rules with this override's changes.
+    """
+
+    glob: str
+    rules: RuleSet
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """
     Everything that a configuration says.
@@ -196,6 +214,7 @@ class Settings:
         slack: None: notices go to the terminal.
         file: the configuration file as the user gave it; None when made in Python.
         packs: what `rules` was made of, for `check`.
+        overrides: rules for some prompts only, in the order of the file; the first glob that matches counts.
     """
 
     platform: PlatformSettings
@@ -207,11 +226,17 @@ class Settings:
     log: LogSettings = LogSettings()
     file: Path | None = None
     packs: tuple[PackUsed, ...] = ()
+    overrides: tuple[PromptRules, ...] = ()
+
+    def rules_for(self, slug: str) -> RuleSet:
+        """The rules that judge promotions of this prompt: of the first override whose glob matches, else `rules`."""
+        return next((o.rules for o in self.overrides if fnmatchcase(slug, o.glob)), self.rules)
 
     @property
     def digest(self) -> str:
         """SHA-256, in hex, over all that decides what the daemon does; where the file lies is not part of it."""
-        content = {**asdict(self), "rules": self.rules.digest}
+        overrides = [(o.glob, o.rules.digest) for o in self.overrides]
+        content = {**asdict(self), "rules": self.rules.digest, "overrides": overrides}
         for name in ("file", "packs"):
             del content[name]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode("ascii")).hexdigest()

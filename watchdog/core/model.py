@@ -105,6 +105,8 @@ class Call:
         ok: whether it succeeded.
         error_kind, error_code: why not (None, "" when ok); the code is the platform's own.
         cost_usd: >= 0; None when unknown.
+        segment: value of the label that the configuration's `segment_by` names (a task, a route, a tenant), at most 100
+            characters; empty when the call carries none or none was asked for.
     """
 
     id: str
@@ -123,6 +125,7 @@ class Call:
     cached_tokens: int | None = None
     model: str = ""
     provider: str = ""
+    segment: str = ""
 
 
 class FeedbackKind(Enum):

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from watchdog.core.model import ErrorKind
+from watchdog.stats.eprocess import ThresholdMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,17 @@ class Statistic(Enum):
     MEAN = "mean"  # the mean against the baseline's
 
 
+class Method(Enum):
+    """Which test answers the rule's question. All but the first are classical and look at growing intervals."""
+
+    SEQUENTIAL = "sequential"  # the e-process: valid at every look, and the fastest
+    FISHER = "fisher"  # shares
+    WELCH = "welch"  # means
+    MANN_WHITNEY = "mann_whitney"  # whole distribution
+    KS = "ks"  # whole distribution, one-sided Kolmogorov-Smirnov
+    FIXED = "fixed"  # limits: exact binomial test against the number that the user states
+
+
 class Action(Enum):
     """What follows when the rule trips, mildest first."""
 
@@ -54,6 +66,14 @@ ALLOWED_STATISTICS = {
     Metric.LATENCY: (Statistic.QUANTILE, Statistic.DISTRIBUTION, Statistic.LIMIT),
     Metric.COST: (Statistic.MEAN, Statistic.DISTRIBUTION, Statistic.QUANTILE, Statistic.LIMIT),
 }
+# The methods that can answer each question; the first is the default.
+ALLOWED_METHODS = {
+    Statistic.PROPORTION: (Method.SEQUENTIAL, Method.FISHER),
+    Statistic.LIMIT: (Method.SEQUENTIAL, Method.FIXED),
+    Statistic.QUANTILE: (Method.SEQUENTIAL,),
+    Statistic.DISTRIBUTION: (Method.SEQUENTIAL, Method.MANN_WHITNEY, Method.KS),
+    Statistic.MEAN: (Method.SEQUENTIAL, Method.WELCH),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +92,7 @@ class Rule:
         limit_value: > 0, in ms or USD; LIMIT on latency or cost only.
         weight: > 0, share of the promotion's false-alarm budget; weights of the active rules are scaled to sum to 1.
         min_calls: candidate calls before which this rule says nothing.
+        method: which test answers; FIXED on latency or cost needs a quantile.
     """
 
     name: str
@@ -87,6 +108,7 @@ class Rule:
     min_calls: int = 1
     action: Action = Action.REVERT
     severity: Severity = Severity.CRITICAL
+    method: Method = Method.SEQUENTIAL
 
     @property
     def needs_baseline(self) -> bool:
@@ -107,6 +129,7 @@ class Rule:
             "error_kind": None if kind is None else ErrorKind(kind),
             "action": Action(value["action"]),
             "severity": Severity(value["severity"]),
+            "method": Method(value.get("method", Method.SEQUENTIAL.value)),  # rules stored by an earlier version
         }
         return cls(**{**value, **enums})
 
@@ -119,6 +142,7 @@ class RuleSet:
     Attributes:
         source: pack names and files it came from, for messages.
         alpha: in (0, 0.5); probability that a harmless promotion trips any rule during its whole watch, at most.
+        threshold: which promise `alpha` keeps, proven or certified by simulation.
         digest: hex digest of everything above; two rule sets with the same digest decide alike.
     """
 
@@ -126,6 +150,7 @@ class RuleSet:
     alpha: float
     rules: tuple[Rule, ...]
     digest: str
+    threshold: ThresholdMode = ThresholdMode.PROVEN
 
     def alpha_of(self, rule: Rule) -> float:
         """The rule's share of the budget, by weight (Bonferroni)."""
@@ -134,7 +159,13 @@ class RuleSet:
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         rules = [rule.to_json() for rule in self.rules]
-        return {"source": self.source, "alpha": self.alpha, "digest": self.digest, "rules": rules}
+        return {
+            "source": self.source,
+            "alpha": self.alpha,
+            "threshold": self.threshold.value,
+            "digest": self.digest,
+            "rules": rules,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RuleSet:
@@ -144,4 +175,5 @@ class RuleSet:
             alpha=value["alpha"],
             digest=value["digest"],
             rules=tuple(Rule.from_json(rule) for rule in value["rules"]),
+            threshold=ThresholdMode(value.get("threshold", ThresholdMode.PROVEN.value)),
         )
