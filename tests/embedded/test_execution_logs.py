@@ -43,6 +43,7 @@ def test_an_item_has_the_fields_of_the_contract(running):
             "cachedTokens": 2,
             "createdAt": "2026-11-20T11:00:00.200Z",
             "startedAt": "2026-11-20T11:00:00.000Z",
+            "metadata": {},
         }
     ] == running.logs()["items"]
 
@@ -130,6 +131,40 @@ def test_one_execution_shows_the_bodies(running):
     assert "Hi Ada" == shown["request"]["user"]
     assert 0.5 == shown["request"]["temperature"]
     assert {"output": called["output"]} == shown["response"]
+
+
+def test_what_the_caller_said_about_its_call_is_in_the_log(running):
+    """
+    In listings and in the single row, with its types; calls without any have an empty object.
+    """
+    said = {"task": "refund", "tenant": 7, "share": 0.5, "retry": False}
+    labelled = running.execute(promptSlug="support", variables={"name": "Ada"}, metadata=said).json()
+    running.execute(promptSlug="support", variables={"name": "Ada"})
+
+    assert [said, {}] == [item["metadata"] for item in running.logs()["items"]]
+    assert said == running.get(f"/api/v1/execution-logs/{labelled['id']}").json()["metadata"]
+
+
+def test_a_call_that_failed_keeps_what_its_caller_said(running):
+    """
+    Whether the provider failed or a variable was missing: failures are what a segment is asked about.
+    """
+    running.platform.simulated.fail(status=503)
+    running.execute(promptSlug="support", variables={"name": "Ada"}, metadata={"task": "refund"})
+    running.execute(promptSlug="support", metadata={"task": "invoice"})
+
+    shown = [(item["status"], item["metadata"]) for item in running.logs()["items"]]
+    assert [("error", {"task": "refund"}), ("error", {"task": "invoice"})] == shown
+
+
+def test_imported_calls_may_carry_what_was_said_about_them(running):
+    """
+    All of one import the same.
+    """
+    past = [(NOON - timedelta(hours=1), FAST)] * 2
+    running.platform.admin.import_executions(running.prompt_id, running.first, past, metadata={"task": "refund"})
+
+    assert [{"task": "refund"}] * 2 == [item["metadata"] for item in running.logs()["items"]]
 
 
 def test_a_failed_execution_shows_why(running):

@@ -243,6 +243,65 @@ def test_a_value_that_looks_like_a_placeholder_stays_a_value(running):
     assert "Hi {{secret}}" == running.get(f"/api/v1/execution-logs/{called['id']}").json()["request"]["user"]
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "task=refund",
+        ["task"],
+        {f"key{i}": i for i in range(17)},
+        {"k" * 101: 1},
+        {"task": "x" * 101},
+        {"task": 10**100},
+        {"task": "a\nb"},
+        {"task\0": 1},
+        {"task": None},
+        {"task": ["refund"]},
+        {"customer": {"tier": "gold"}},
+    ],
+)
+def test_metadata_that_cannot_be_labels_are_refused(running, metadata):
+    """
+    With 422, and no call is made.
+    """
+    answer = _live(running, metadata=metadata)
+
+    what = "metadata must be an object of at most 16 strings, numbers and booleans"
+    told = [f"{what}, each and its key of at most 100 printable characters"]
+    assert (422, told) == (answer.status_code, answer.json()["message"])
+    assert [] == running.logs()["items"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", r'"\ud800"'])
+def test_metadata_that_could_be_read_but_never_shown_are_refused(running, value):
+    """
+    Python takes these out of a body and cannot write them back; one such row would spoil every page that holds it.
+    """
+    body = f'{{"promptSlug": "support", "variables": {{"name": "Ada"}}, "metadata": {{"share": {value}}}}}'
+
+    assert 422 == running.client.post("/api/v1/gateway/execute", content=body).status_code
+    assert [] == running.logs()["items"]
+
+
+def test_the_largest_metadata_are_taken(running):
+    """
+    16 keys, keys and texts of 100 characters, and numbers of as many digits; the log still shows them.
+    """
+    largest = {f"{i:0100d}": "ü" * 100 for i in range(15)} | {"digits": 10**100 - 1}
+
+    assert 200 == _live(running, metadata=largest).status_code
+    assert [largest] == [item["metadata"] for item in running.logs()["items"]]
+
+
+def test_a_stream_carries_metadata_too(running):
+    """
+    It is logged as `execute` logs it.
+    """
+    body = {"promptSlug": "support", "variables": ADA, "metadata": {"task": "refund"}}
+
+    assert 200 == running.client.post("/api/v1/gateway/stream", json=body).status_code
+    assert [{"task": "refund"}] == [item["metadata"] for item in running.logs()["items"]]
+
+
 def _frames(answer):
     return [json.loads(line.removeprefix("data: ")) for line in answer.iter_lines() if line]
 

@@ -14,6 +14,32 @@ from watchdog.embedded.recordings import RecordedCall
 from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.errors import AddressInUse, SchemaTooNew, StoreUnusable
 
+# The execution log as the first releases made it, with one call in it.
+EARLIER_LAYOUT = """
+CREATE TABLE executions (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    prompt_id VARCHAR,
+    version_id VARCHAR,
+    environment VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    provider VARCHAR NOT NULL,
+    ok BOOLEAN NOT NULL,
+    error_code VARCHAR,
+    latency_ms FLOAT,
+    cost_usd FLOAT,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    cached_tokens INTEGER,
+    created_ms INTEGER NOT NULL,
+    imported BOOLEAN NOT NULL,
+    request JSON,
+    response JSON
+);
+INSERT INTO executions (environment, model, provider, ok, created_ms, imported)
+VALUES ('development', 'gpt-4', 'simulated', 1, 1795168800000, 0);
+PRAGMA user_version = 1;
+"""
+
 
 def _execute(http, base_url, token):
     body = {"promptSlug": "support", "environment": "production"}
@@ -54,6 +80,25 @@ def test_imported_calls_do_not_move_the_place_in_the_recording(tmp_path, clock, 
         platform.admin.import_executions(prompt_id, version_id, [(clock.now(), recording[0])])
 
         assert 100 == _execute(http, platform.base_url, token)["latencyMs"]
+
+
+def test_a_file_of_an_earlier_layout_goes_on_with_metadata(tmp_path, clock, http):
+    """
+    Its calls are kept and have none; new ones carry theirs. Opened once more, it is as it was.
+    """
+    with closing(sqlite3.connect(tmp_path / "embedded.db")) as connection:
+        connection.executescript(EARLIER_LAYOUT)
+
+    with EmbeddedPlatform(tmp_path / "embedded.db", clock, durable=False) as platform:
+        headers = {"authorization": f"Bearer {platform.admin.create_token()}"}
+        body = {"user": "Hello", "metadata": {"task": "refund"}}
+        http.post(f"{platform.base_url}/api/v1/gateway/execute", json=body, headers=headers).raise_for_status()
+
+    with EmbeddedPlatform(tmp_path / "embedded.db", clock, durable=False) as platform:
+        shown = http.get(f"{platform.base_url}/api/v1/execution-logs", headers=headers).json()["items"]
+
+    expected = [("exe_000000000001", {}), ("exe_000000000002", {"task": "refund"})]
+    assert expected == [(item["id"], item["metadata"]) for item in shown]
 
 
 def test_the_same_platform_can_be_stopped_and_started(running, http):

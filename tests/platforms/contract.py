@@ -6,7 +6,7 @@ A module that joins imports these tests and offers a fixture `world` that return
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +17,7 @@ from watchdog.core.model import ActorType, Call, ErrorKind, FeedbackKind
 from watchdog.errors import OutcomeUnknown, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from watchdog.platforms.protocol import PromptPlatform
 
@@ -27,12 +27,13 @@ NOTE = "watchdog:7f1c p95 812 ms -> 2,310 ms"
 
 @dataclass(frozen=True, kw_only=True)
 class PastCall:
-    """A call to be put into the platform's log; recorded when it ended."""
+    """A call to be put into the platform's log, recorded when it ended; `labels` are what its caller said of it."""
 
     started_at: datetime
     latency_ms: float = 400.0
     error_code: str = ""
     cost_usd: float | None = None
+    labels: Mapping[str, object] = field(default_factory=dict)
 
 
 class World(Protocol):
@@ -48,6 +49,9 @@ class World(Protocol):
 
     def without(self, scope: str) -> PromptPlatform:
         """A client whose token has every scope but this."""
+
+    def segmented_by(self, name: str) -> PromptPlatform:
+        """A client with every right that is told which label to read."""
 
     def with_revoked_token(self) -> PromptPlatform:
         """A client whose token was valid once."""
@@ -264,6 +268,36 @@ def test_a_call_carries_what_is_judged(world: World) -> None:
         failed.error_code,
         failed.cost_usd,
     )
+
+
+def test_the_label_that_was_asked_for_is_the_segment(world: World) -> None:
+    """Calls without it have none, and nobody who did not ask is told."""
+    prompt_id = world.prompt("support")
+    version_id = world.version(prompt_id)
+    start = world.now - timedelta(minutes=30)
+    labels = [{"task": "refund", "tenant": 7}, {"tenant": 8}, {}, {"task": "invoice"}]
+    calls = [PastCall(started_at=start + MS * i, labels=given) for i, given in enumerate(labels)]
+    world.calls(prompt_id, version_id, calls)
+
+    def segments(platform: PromptPlatform) -> list[str]:
+        pages = platform.calls(prompt_id, since=start, until=world.now)
+        return [call.segment for page in pages for call in page.calls]
+
+    assert ["refund", "", "", "invoice"] == segments(world.segmented_by("task"))
+    assert ["7", "8", "", ""] == segments(world.segmented_by("tenant"))
+    assert [""] * 4 == segments(world.platform)
+
+
+def test_a_dot_in_the_name_of_a_label_reaches_inside(world: World) -> None:
+    """Labels may be grouped."""
+    prompt_id = world.prompt("support")
+    start = world.now - timedelta(minutes=30)
+    grouped = PastCall(started_at=start, labels={"customer": {"tier": "gold"}})
+    world.calls(prompt_id, world.version(prompt_id), [grouped])
+
+    (page,) = world.segmented_by("customer.tier").calls(prompt_id, since=start, until=world.now)
+
+    assert ["gold"] == [call.segment for call in page.calls]
 
 
 def test_only_production_calls_of_the_prompt_are_returned(world: World) -> None:

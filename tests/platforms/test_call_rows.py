@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -187,3 +188,70 @@ def test_a_success_carries_no_error() -> None:
 def test_a_good_row_that_was_not_asked_for_is_left_out(changes: dict[str, object]) -> None:
     """Of another environment, or from before or after the range: nothing is wrong with it."""
     assert None is read_call(GOOD | changes, QUERY)
+
+
+def segment(name: str, **changes: Any) -> str:
+    call = read_call(GOOD | changes, replace(QUERY, segment_by=name))
+    assert call is not None
+    return call.segment
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "expected"),
+    [
+        ("task", {"metadata": {"task": "refund"}}, "refund"),
+        ("task", {"labels": {"task": "refund"}}, "refund"),
+        ("task", {"task": "refund"}, "refund"),
+        ("model", {}, "gpt-4o"),
+        ("task", {"metadata": {"task": "m"}, "labels": {"task": "l"}, "task": "r"}, "m"),
+        ("task", {"metadata": {"task": None}, "labels": {"task": "l"}, "task": "r"}, "l"),
+        ("task", {"metadata": None, "labels": ["task"], "task": "r"}, "r"),
+        ("task", {"metadata": {"task": ["odd"]}, "labels": {"task": "l"}}, ""),
+        ("customer.tier", {"metadata": {"customer": {"tier": "gold"}}}, "gold"),
+        ("customer.tier", {"labels": {"customer": {"tier": "gold"}}}, "gold"),
+        ("customer.tier", {"customer": {"tier": "gold"}}, "gold"),
+        ("a.b.c", {"metadata": {"a": {"b": {"c": 3}}}}, "3"),
+        ("http.route", {"metadata": {"http.route": "/pay", "http": {"route": "/other"}}}, "/pay"),
+        ("customer.tier", {"metadata": {"customer": "gold"}, "customer": {"tier": "iron"}}, "iron"),
+        ("customer.tier", {"metadata": {"customer": "gold"}}, ""),
+        ("customer", {"metadata": {"customer": {"tier": "gold"}}}, ""),
+        ("..", {"metadata": {"": {"": "x"}}}, ""),
+        ("task", {}, ""),
+        ("", {"metadata": {"": "x"}, "": "x"}, ""),
+    ],
+)
+def test_a_label_is_found_where_callers_may_have_left_it(name: str, changes: dict[str, object], expected: str) -> None:
+    """In metadata, else in labels, else in the row itself; the first that is there decides."""
+    assert expected == segment(name, **changes)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("refund", "refund"),
+        ("Rückgabe 返金", "Rückgabe 返金"),
+        ("x" * 100, "x" * 100),
+        (0, "0"),
+        (-7, "-7"),
+        (2**63, "9223372036854775808"),
+        (10**100 - 1, "9" * 100),
+        (True, "true"),
+        (False, "false"),
+        ("", ""),
+        ("x" * 101, ""),
+        ("a\nb", ""),
+        ("a\0", ""),
+        ("\x1b[31m", ""),
+        ("\ud800", ""),
+        (10**100, ""),
+        (-(10**99), ""),
+        pytest.param(10**5000, "", id="more digits than Python writes"),
+        (1.5, ""),
+        (NAN, ""),
+        (["refund"], ""),
+        ({"name": "refund"}, ""),
+    ],
+)
+def test_a_label_is_written_as_text_or_is_none(value: object, expected: str) -> None:
+    """An odd one never makes the row unusable, and a long one is never cut to look like another."""
+    assert expected == segment("task", metadata={"task": value})

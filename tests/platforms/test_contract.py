@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.platforms.constants import StoppedClock
 from tests.platforms.contract import *  # noqa: F403 - the tests themselves
+from watchdog.embedded.executions import Execution
 from watchdog.embedded.faults import Answering, Fault
 from watchdog.embedded.feedback import FeedbackKind
 from watchdog.embedded.recordings import RecordedCall
@@ -36,6 +39,9 @@ class EmbeddedWorld:
     def without(self, scope: str) -> PromptHelm:
         return self._client([other for other in Scope if other.value != scope])
 
+    def segmented_by(self, name: str) -> PromptHelm:
+        return self._connect(self.server.admin.create_token(), segment_by=name)
+
     def with_revoked_token(self) -> PromptHelm:
         token = self.server.admin.create_token()
         self.server.admin.revoke_token(token)
@@ -53,9 +59,18 @@ class EmbeddedWorld:
     def calls(
         self, prompt_id: str, version_id: str | None, calls: Sequence[PastCall], *, environment: str = "production"
     ) -> tuple[str, ...]:
-        return self.server.admin.import_executions(
-            prompt_id, version_id, [(call.started_at, _recorded(call)) for call in calls], environment=environment
-        )
+        past = [
+            Execution(
+                prompt_id=prompt_id,
+                version_id=version_id,
+                environment=environment,
+                call=_recorded(call),
+                metadata=call.labels,
+            )
+            for call in calls
+        ]
+        starts = [call.started_at for call in calls]
+        return self.server.admin.executions.import_past(zip(starts, past, strict=True))
 
     def feedback(self, prompt_id: str, version_id: str, kind: str) -> str:
         return self.server.admin.feedback(prompt_id, FeedbackKind(kind), version_id=version_id)
@@ -66,8 +81,8 @@ class EmbeddedWorld:
     def _client(self, scopes: Sequence[Scope]) -> PromptHelm:
         return self._connect(self.server.admin.create_token(scopes))
 
-    def _connect(self, token: str) -> PromptHelm:
-        client = connect(self.server, token)
+    def _connect(self, token: str, *, segment_by: str = "") -> PromptHelm:
+        client = connect(self.server, token, segment_by=segment_by)
         self.opened.append(client)
         return client
 
@@ -78,9 +93,9 @@ def _recorded(call: PastCall) -> RecordedCall:
     )
 
 
-def connect(server: EmbeddedPlatform, token: str) -> PromptHelm:
+def connect(server: EmbeddedPlatform, token: str, *, segment_by: str = "") -> PromptHelm:
     return PromptHelm(
-        PromptHelmOptions(url=server.base_url, app_url=server.base_url, timeout_s=5.0),
+        PromptHelmOptions(url=server.base_url, app_url=server.base_url, segment_by=segment_by, timeout_s=5.0),
         read_token=lambda: token,
         clock=StoppedClock(),
         uniform=lambda: 0.0,
@@ -97,3 +112,18 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         yield world
         for client in (world.platform, *world.opened):
             client.close()
+
+
+def test_what_a_product_says_about_its_call_is_read_back_as_the_segment(world: EmbeddedWorld) -> None:
+    """Through the gateway, the log and the client: the whole way of a label."""
+    prompt_id = world.prompt("support")
+    world.promote(prompt_id, world.version(prompt_id, system="Be kind."))
+    body = {"promptId": prompt_id, "environment": "production", "metadata": {"task": "refund"}}
+    headers = {"authorization": f"Bearer {world.server.admin.create_token()}"}
+    url = f"{world.server.base_url}/api/v1/gateway/execute"
+    httpx.post(url, json=body, headers=headers, trust_env=False).raise_for_status()
+
+    until = world.now + timedelta(seconds=1)
+    (page,) = world.segmented_by("task").calls(prompt_id, since=world.now, until=until)
+
+    assert ["refund"] == [call.segment for call in page.calls]

@@ -130,17 +130,28 @@ class Admin:
         calls: Iterable[tuple[datetime, RecordedCall]],
         *,
         environment: str = PRODUCTION,
+        metadata: Mapping[str, Any] | None = None,
     ) -> tuple[str, ...]:
         """
         Write past calls into the log.
 
         Args:
             calls: (when it started, the call); its record is stamped with the end.
+            metadata: what the callers said about each of these calls, such as `{"task": "refund"}`.
 
         Returns: the executions' ids, in the same order.
         """
         return self.executions.import_past(
-            (start, Execution(prompt_id=prompt_id, version_id=version_id, environment=environment, call=call))
+            (
+                start,
+                Execution(
+                    prompt_id=prompt_id,
+                    version_id=version_id,
+                    environment=environment,
+                    call=call,
+                    metadata=metadata or {},
+                ),
+            )
             for start, call in calls
         )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, insert, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateColumn
 
 from watchdog.embedded import tables
 from watchdog.errors import SchemaTooNew, StoreUnusable
@@ -98,12 +99,23 @@ class Database:
                     f"{tables.SCHEMA_VERSION}); upgrade, or name another file"
                 )
             tables.metadata.create_all(connection)
+            _add_later_columns(connection)
             for trigger in tables.TRIGGERS:
                 connection.exec_driver_sql(trigger)
             connection.exec_driver_sql(f"PRAGMA user_version = {tables.SCHEMA_VERSION}")
             if connection.execute(select(tables.settings.c.name)).first() is None:
                 key = secrets.token_hex(32)
                 connection.execute(insert(tables.settings).values(name="token_key", value=key))
+
+
+def _add_later_columns(connection: Connection) -> None:
+    """Bring a file of an earlier layout up to date; its rows have null there."""
+    for column in tables.LATER_COLUMNS:
+        table = column.table.name
+        held = {row.name for row in connection.exec_driver_sql(f"PRAGMA table_info({table})")}
+        if column.name not in held:
+            definition = CreateColumn(column).compile(connection)
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
 
 
 def _connect(connection: Any, _record: Any, *, durable: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Execution:
         environment: `production` or `development`.
         call: what the provider reported.
         request, response: the bodies, for whoever investigates.
+        metadata: what the caller said about the call; JSON.
     """
 
     prompt_id: str | None
@@ -47,6 +48,7 @@ class Execution:
     call: RecordedCall
     request: Mapping[str, Any] | None = None
     response: Mapping[str, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +207,7 @@ def _row(execution: Execution, *, created_ms: int, imported: bool) -> dict[str, 
         "cached_tokens": call.cached_tokens,
         "created_ms": created_ms,
         "imported": imported,
+        "metadata": dict(execution.metadata),
         "request": execution.request,
         "response": execution.response,
     }
@@ -228,4 +231,6 @@ def _shown(row: Row[Any]) -> dict[str, Any]:
         "cachedTokens": row.cached_tokens,
         "createdAt": wire(row.created_ms),
         "startedAt": wire(row.created_ms - round(latency_ms or 0.0)),
+        # None in rows that were written before calls could carry any.
+        "metadata": row.metadata or {},
     }

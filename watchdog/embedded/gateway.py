@@ -112,6 +112,7 @@ class Gateway:
                 call=answer.call,
                 request={**asdict(request), "variables": dict(asked.variables)},
                 response=response,
+                metadata=asked.metadata,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _DEFAULT_MODEL = "gpt-4"
+_MAX_LABELS = 16
+_MAX_LABEL_LENGTH = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,8 @@ class GatewayRequest:
 
     Attributes:
         environment: `production` or `development`; None is the latest version.
+        metadata: what the caller says about the call, such as its task or tenant; it goes into the execution log and
+            nowhere else. Assumed: PromptHelm's published client sends none.
     """
 
     prompt_slug: str | None
@@ -40,6 +45,7 @@ class GatewayRequest:
     top_p: float | None
     stop_sequences: tuple[str, ...] | None
     timeout_ms: int | None
+    metadata: Mapping[str, str | int | float | bool]
 
     @property
     def ad_hoc(self) -> bool:
@@ -66,6 +72,7 @@ def read_request(body: object) -> GatewayRequest:
         top_p=fields.number("topP", 0.0, 1.0),
         stop_sequences=fields.texts("stopSequences"),
         timeout_ms=fields.whole("timeoutMs"),
+        metadata=fields.labels("metadata"),
     )
     if request.ad_hoc and request.system is None and request.user is None:
         fields.wrong.append("give promptSlug or promptId, or an ad-hoc system or user")
@@ -162,5 +169,33 @@ class _Fields:
         self._refuse("variables", "an object of strings")
         return {}
 
+    def labels(self, name: str) -> dict[str, str | int | float | bool]:
+        value = self._body.get(name)
+        if value is None:
+            return {}
+        if (
+            isinstance(value, dict)
+            and len(value) <= _MAX_LABELS
+            and all(_is_label(key) and _is_label(item) for key, item in value.items())
+        ):
+            return dict(value)
+        what = f"an object of at most {_MAX_LABELS} strings, numbers and booleans"
+        self._refuse(name, f"{what}, each and its key of at most {_MAX_LABEL_LENGTH} printable characters")
+        return {}
+
     def _refuse(self, name: str, allowed: str) -> None:
         self.wrong.append(f"{name} must be {allowed}")
+
+
+def _is_label(value: object) -> bool:
+    match value:
+        case str():
+            # A lone surrogate is no UTF-8: one such row would spoil every page of the log that holds it.
+            return len(value) <= _MAX_LABEL_LENGTH and value.isprintable()
+        case int():
+            return len(str(value)) <= _MAX_LABEL_LENGTH
+        case float():
+            # Python reads NaN and Infinity, and no JSON can be written with them.
+            return math.isfinite(value)
+        case _:
+            return False

@@ -116,6 +116,7 @@ executions = Table(
     Column("cached_tokens", Integer),
     Column("created_ms", Integer, nullable=False),
     Column("imported", Boolean, nullable=False),
+    Column("metadata", JSON),  # what the caller said about the call
     # Last, so that a listing never reads the pages on which long texts overflow.
     Column("request", JSON),
     Column("response", JSON),
@@ -145,6 +146,10 @@ feedback = Table(
     Index("feedback_by_prompt", "prompt_id", "created_ms", "seq"),
     sqlite_autoincrement=True,
 )
+
+# What files of an earlier layout lack. They are nullable and read by name: an earlier version of this program goes on
+# with a file that has them, and SCHEMA_VERSION stays.
+LATER_COLUMNS = (executions.c.metadata,)
 
 _AUDIT_IS_APPEND_ONLY = "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
 _WRITE_ONCE_COLUMNS = ", ".join(f'"{column.name}"' for column in versions.columns if column.name != "last_promoted_ms")

@@ -10,6 +10,8 @@ from watchdog.platforms.error_codes import CallStatus, error_kind, status_of
 from watchdog.platforms.fields import (
     Row,
     Unusable,
+    as_segment,
+    found,
     identifier,
     instant,
     optional_count,
@@ -22,6 +24,8 @@ from watchdog.platforms.fields import (
 
 # No call costs a million dollars; the square of an absurd number would spoil every mean that it gets into.
 LARGEST_COST_USD = 1e6
+# Where a row keeps what its caller said about the call. Assumed: PromptHelm publishes neither.
+_CALLERS_LABELS = ("metadata", "labels")
 FUTURE_TOLERANCE = timedelta(minutes=5)
 LONGEST_LATENCY_MS = 86_400_000.0
 
@@ -34,6 +38,8 @@ class CallQuery:
     Attributes:
         since, until: recorded in [since, until), aware UTC.
         latest_start: a call that started after this is not believed.
+        segment_by: name of the label whose value becomes the call's segment, such as `task` or `customer.tier`; empty
+            for none.
     """
 
     prompt_id: str
@@ -41,6 +47,7 @@ class CallQuery:
     since: datetime
     until: datetime
     latest_start: datetime
+    segment_by: str = ""
 
 
 def read_call(row: Row, query: CallQuery) -> Call | None:
@@ -83,6 +90,7 @@ def read_call(row: Row, query: CallQuery) -> Call | None:
         cached_tokens=optional_count(row, "cachedTokens"),
         model=optional_label(row, "model"),
         provider=optional_label(row, "provider"),
+        segment=_segment(row, query.segment_by),
     )
 
 
@@ -94,6 +102,20 @@ def _started_at(row: Row, recorded_at: datetime, latency_ms: float | None) -> da
         return recorded_at - timedelta(milliseconds=latency_ms or 0.0)
     except OverflowError:
         raise Unusable("createdAt is not a time") from None
+
+
+def _segment(row: Row, name: str) -> str:
+    """
+    The first value under that name decides: in the caller's labels, then among the row's own fields. An odd one is no
+    segment, and the row is as good as before: what a product writes there is none of the platform's business.
+    """
+    if not name:
+        return ""
+    for place in _CALLERS_LABELS:
+        labels = row.get(place)
+        if isinstance(labels, dict) and (value := found(labels, name)) is not None:
+            return as_segment(value)
+    return as_segment(found(row, name))
 
 
 def _cost(row: Row) -> float | None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 LONGEST_ID = 256
+LONGEST_SEGMENT = 100
 # Beyond this a JSON number is no longer exact, and a database column may overflow.
 LARGEST_COUNT = 2**53
 
@@ -80,6 +81,42 @@ def shown(row: Row, key: str) -> str:
     """
     value = optional_text(row, key)[:LONGEST_ID]
     return "".join(c if c.isprintable() else "\ufffd" for c in value)
+
+
+def found(row: Row, name: str) -> object:
+    """
+    The value under a name; None where there is none or it is null. Never raises.
+
+    Args:
+        name: a key, or a path of keys with dots in between. A key that holds the dots itself comes first.
+    """
+    if row.get(name) is not None:
+        return row[name]
+    value: object = row
+    for key in name.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def as_segment(value: object) -> str:
+    """
+    Text, a whole number or true or false as JSON writes it, of at most 100 printable characters; the empty string for
+    anything else. Never cut, because two values would become one; never raises.
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() if not -(10 ** (LONGEST_SEGMENT - 1)) < value < 10**LONGEST_SEGMENT:
+            # Looked at before it is written: Python refuses to write some thousands of digits.
+            return ""
+        case int():
+            return str(value)
+        case str() if len(value) <= LONGEST_SEGMENT and value.isprintable():
+            return value
+        case _:
+            return ""
 
 
 def flag(row: Row, key: str) -> bool:

@@ -46,6 +46,9 @@ class PromptHelmOptions:
         app_url: address of the pages for people; empty where there are none.
         compare_path: behind `app_url`, with `{prompt_id}`, `{bad}` and `{good}`.
         environment: only calls of this one are returned.
+        segment_by: name of the label that becomes a call's segment; a dot reaches into nested objects, as in
+            `customer.tier`. It is looked for in the row's `metadata`, then in `labels`, then among its own fields, such
+            as `model`: which of them PromptHelm has is assumed, not published. Empty for none.
         timeout_s: > 0; deadline of one operation, in seconds of the wall.
         paths: by the keys of `paths.CALLS`; what is absent stays as it is there.
         proxy_from_env: obey HTTPS_PROXY and its like.
@@ -57,6 +60,7 @@ class PromptHelmOptions:
     app_url: str = "https://app.prompthelm.app"
     compare_path: str = COMPARE_TEMPLATE
     environment: str = "production"
+    segment_by: str = ""
     timeout_s: float = 10.0
     paths: Mapping[str, str] = field(default_factory=dict)
     proxy_from_env: bool = False
@@ -171,6 +175,7 @@ class PromptHelm:
                 since=since,
                 until=until,
                 latest_start=self._clock.now() + ahead + FUTURE_TOLERANCE,
+                segment_by=self._options.segment_by,
             )
             read = _read_calls(page, asked)
             if read.calls:
