@@ -75,6 +75,9 @@ def call(
     latency_ms: float | None = 800.0,
     cost_usd: float | None = 0.01,
     version: str | None = "v2",
+    segment: str = "",
+    input_tokens: int | None = None,
+    **given: object,
 ) -> Call:
     return Call(
         id=f"call-{i}",
@@ -88,6 +91,9 @@ def call(
         error_kind=None if ok else ErrorKind.VALIDATION,
         error_code="" if ok else "VALIDATION_FAILED",
         cost_usd=cost_usd,
+        segment=segment,
+        input_tokens=input_tokens,
+        **given,  # type: ignore[arg-type]
     )
 
 

@@ -19,7 +19,7 @@ from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
 from watchdog.jobs import advance, detect, evaluate, freeze, ingest, send, tick, verify
-from watchdog.jobs.deps import Deps
+from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
 from watchdog.store import incidents, watches
@@ -151,6 +151,7 @@ class World(ExitStack):
             self.baseline_failures,
             since=T0 - timedelta(hours=23),
             every=timedelta(hours=22) / max(1, self.baseline_calls),
+            spread=True,
         )
         self.slack = SlackWorkspace(self.folder / "slack.db")
         self.enter_context(self.platform)
@@ -182,8 +183,7 @@ class World(ExitStack):
             platform=platform,
             notifier=notifier,
             clock=self.own_clock,
-            rules=self.rules,
-            terms=self.terms,
+            standing=Standing(policy=Policy(rules=self.rules, terms=self.terms)),
         )
 
     def calls(
@@ -196,12 +196,19 @@ class World(ExitStack):
         every: timedelta = WINDOW,
         good: RecordedCall = GOOD,
         failed: RecordedCall = FAILED,
+        spread: bool = False,
     ) -> datetime:
-        """n calls from `since` (default: now) on, the failing ones first; returns when the last one began."""
+        """
+        n calls from `since` (default: now) on; returns when the last one began.
+
+        Args:
+            spread: the failing ones evenly among the others, as independent calls would; else they come first.
+        """
         start = since or self.clock.now()
         begun = [start + i * every for i in range(n)]
+        failing = {i * n // failures for i in range(failures)} if spread and failures else set(range(failures))
         self.platform.admin.import_executions(
-            self.prompt_id, version, [(at, failed if i < failures else good) for i, at in enumerate(begun)]
+            self.prompt_id, version, [(at, failed if i in failing else good) for i, at in enumerate(begun)]
         )
         return begun[-1] if begun else start
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import MINUTE, SECOND, T0, call
+from watchdog.core.cells import OTHER_SEGMENT, UNLABELLED, merged
 from watchdog.core.model import ErrorKind
 from watchdog.core.windows import WINDOW, Slot, Summary, lag_for, slot_for, summarise, watermark, window_start
 
@@ -19,6 +20,9 @@ CALLS = st.lists(
         ok=st.booleans(),
         latency_ms=st.none() | st.floats(0.1, 1e6),
         cost_usd=st.none() | st.floats(0, 10),
+        segment=st.sampled_from(["", "refund", "billing"]),
+        input_tokens=st.none() | st.integers(0, 10**6),
+        model=st.sampled_from(["", "small", "large"]),
     ),
     max_size=30,
 )
@@ -45,6 +49,45 @@ def test_a_summary_counts_what_happened() -> None:
     assert (4, 1, {ErrorKind.VALIDATION: 1}) == (summary.calls, summary.failures, summary.errors)
     assert (3, 3, 1) == (summary.latency_ms.total, summary.cost_usd.total, summary.cost_usd.zeros)
     assert summary.success_rate == 0.75
+
+
+@given(CALLS)
+def test_the_kinds_of_a_summary_add_up_to_it(calls: list) -> None:  # type: ignore[type-arg]
+    """Telling calls apart loses none of them."""
+    summary = summarise(calls)
+
+    assert (summary.calls, summary.failures) == (
+        sum(cell.calls for cell in summary.cells.values()),
+        sum(cell.failures for cell in summary.cells.values()),
+    )
+    assert summary.latency_ms == merged(summary.cells).latency_ms
+
+
+@given(CALLS, st.sets(st.sampled_from(["", "refund", "billing"])))
+def test_folding_unknown_segments_loses_no_call(calls: list, known: set) -> None:  # type: ignore[type-arg]
+    """They go into one segment of their own; the known ones stay as they are."""
+    summary = summarise(calls)
+    folded = summary.folded(known)
+
+    assert merged(summary.cells) == merged(folded.cells)
+    assert {key.segment for key in folded.cells} <= known | {OTHER_SEGMENT}
+    for key in summary.cells:
+        if key.segment in known:
+            assert summary.cells[key] == folded.cells[key]
+
+
+def test_a_summary_stored_before_there_were_kinds_is_still_read() -> None:
+    """All of its calls are of the one kind that carries no label."""
+    stored = {"calls": 3, "failures": 1, "errors": {"timeout": 1}, "latency_ms": [0, [5, 3]], "input_tokens": 30}
+    summary = Summary.from_json(stored)
+
+    assert (3, 1, {ErrorKind.TIMEOUT: 1}, 30) == (
+        summary.calls,
+        summary.failures,
+        summary.errors,
+        summary.input_tokens,
+    )
+    assert {UNLABELLED} == summary.cells.keys()
 
 
 def test_no_calls_have_no_success_rate() -> None:

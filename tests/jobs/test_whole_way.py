@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import MINUTE, T0, rule_set, success_rule
+from tests.builders import MINUTE, T0
 from tests.world import FAILED, World, act_only
 from watchdog.core.incident import Recovery
 from watchdog.core.model import ActorType
@@ -268,19 +268,6 @@ def test_the_baseline_is_frozen_once_and_stays(world: World) -> None:
         assert before == watches.find_baseline(connection, world.watch.id)
     assert before is not None
     assert 490 <= before.summary.calls <= 500
-
-
-def test_a_watch_is_judged_to_its_end_by_the_rules_with_which_it_began(world: World) -> None:
-    """A restart under other rules does not change them, nor blind the watch."""
-    world.tick()
-    world.promote(world.v2)
-    world.traffic(world.v2, 3)
-    world.rules = rule_set(success_rule(margin_abs=0.9))
-    world.rules = world.rules.__class__(source="new", alpha=0.005, rules=world.rules.rules, digest="other")
-    world.restart()
-    world.traffic(world.v2, 20, failures=20)
-
-    assert world.v1 == world.pointer()
 
 
 def test_our_own_revert_is_in_the_journal_as_ours(world: World) -> None:

@@ -8,16 +8,18 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Column, MetaData, String, Table, Text, create_engine, insert, text
 
-from tests.builders import T0
+from tests.builders import T0, promotion
+from watchdog.core.promotion import Standing
 from watchdog.errors import DaemonRunning, SchemaTooNew, StoreBusy, StoreUnusable
-from watchdog.store import journal
+from watchdog.store import journal, tables, watches
 from watchdog.store.database import Store
 from watchdog.store.engine import SingleDaemon, wal_is_safe
-from watchdog.store.schema import HEAD
+from watchdog.store.schema import HEAD, alembic_config
 from watchdog.store.tables import Instant, metadata
 
 if TYPE_CHECKING:
@@ -68,6 +70,49 @@ def test_migrating_twice_changes_nothing(store: Store) -> None:
     store.migrate()
 
     assert (HEAD, HEAD) == store.revision()
+
+
+def test_a_watch_of_an_earlier_schema_goes_on_with_its_whole_budget(tmp_path: Path) -> None:
+    """Migrated from each schema that was ever released, with rows in it."""
+    url = f"sqlite:///{tmp_path / 'watch.db'}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        moved = promotion()
+        journal.record_promotion(connection, moved, Standing.ON_WATCH)
+        columns = [c for c in tables.watches.columns if c.name not in {"alpha_left", "calibration"}]
+        values = {c.name: "x" if isinstance(c.type, String | Text) else 0 for c in columns}
+        connection.execute(
+            insert(Table("watches", MetaData(), *(Column(c.name, c.type) for c in columns))),
+            [
+                {
+                    **values,
+                    "promotion_id": moved.id,
+                    "candidate": {},
+                    "readings": [],
+                    "most": "revert",
+                    "state": "watching",
+                    "verdict": "ok",
+                    "opened_at": T0,
+                    "control_until": T0,
+                    "first_call_at": T0,
+                    "judged_until": T0,
+                    "trouble_since": None,
+                    "ended_at": None,
+                }
+            ],
+        )
+    engine.dispose()
+    store = Store(url)
+    store.migrate()
+
+    with store.read() as connection:
+        watch = watches.open_watches(connection)[0]
+    assert (1.0, {}) == (watch.alpha_left, watch.calibration)
+    assert HEAD == store.revision()[0]
+    store.close()
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from watchdog.core import words
-from watchdog.core.panel import histogram_of, share_of
+from watchdog.core.lens import VALUES
 from watchdog.core.rules import Metric, Rule, Statistic
 from watchdog.errors import StatsInputError
 from watchdog.stats.interval import mean_ratio_lower, proportion_rise, quantile_ratio_lower
@@ -13,13 +13,14 @@ from watchdog.stats.interval import mean_ratio_lower, proportion_rise, quantile_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from watchdog.core.panel import Seat
     from watchdog.core.windows import Summary
 
 _BOUND = "(95 %, any time)"
 
 
 def sentence(
-    rule: Rule,
+    seat: Seat,
     baseline: Summary | None,
     candidate: Summary,
     *,
@@ -33,67 +34,66 @@ def sentence(
         needed_nats: evidence at which the rule trips.
         with_bound: also say by how much it is worse at least; costs up to 100 ms.
     """
-    effect = _effect(rule, baseline, candidate)
-    bound = _at_least(rule, baseline, candidate) if with_bound else ""
-    margin = _margin(rule)
+    effect = _effect(seat, baseline, candidate)
+    bound = _at_least(seat, baseline, candidate) if with_bound else ""
+    likes = "like requests compared" if seat.lens.compares_likes else ""
     odds = f"odds of this by chance {words.odds(odds_nats)}, trips at {words.odds(needed_nats)}"
-    return "; ".join(part for part in (f"{effect}{bound}", margin, odds) if part)
+    return "; ".join(part for part in (f"{effect}{bound}", _margin(seat.rule), likes, odds) if part)
 
 
-def _effect(rule: Rule, baseline: Summary | None, candidate: Summary) -> str:
+def _effect(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
+    rule = seat.rule
     match rule.statistic:
-        case Statistic.PROPORTION | Statistic.LIMIT if rule.metric not in _VALUES or rule.quantile is not None:
-            now = share_of(rule, candidate)
+        case Statistic.PROPORTION | Statistic.LIMIT if rule.metric not in VALUES or rule.quantile is not None:
+            now = seat.lens.share(candidate)
             counts = f"{now.bad:,} of {now.total:,}"
             if rule.statistic is Statistic.LIMIT or baseline is None:
                 return f"{_noun(rule)} {words.percent(now.rate)} so far ({counts})"
-            before = share_of(rule, baseline).rate
+            before = seat.lens.usual(baseline, candidate)
             return f"{_noun(rule)} {words.percent(before)} -> {words.percent(now.rate)} so far ({counts})"
         case Statistic.QUANTILE:
-            return _values(rule, baseline, candidate, rule.quantile or 0.5)
+            return _values(seat, candidate, rule.quantile or 0.5)
         case Statistic.DISTRIBUTION:
-            return f"{_values(rule, baseline, candidate, 0.5)}, {_values(rule, baseline, candidate, 0.95)}"
+            return f"{_values(seat, candidate, 0.5)}, {_values(seat, candidate, 0.95)}"
         case _:
-            return _means(rule, baseline, candidate)
+            return _means(seat, candidate)
 
 
-_VALUES = (Metric.LATENCY, Metric.COST)
+def _values(seat: Seat, candidate: Summary, p: float) -> str:
+    unit = _unit(seat.rule)
+    before, now = seat.values.quantile(p), seat.lens.values(candidate).quantile(p)
+    return f"p{100 * p:g} {seat.rule.metric.value} {unit(before)} -> {unit(now)}{_times(before, now)}"
 
 
-def _values(rule: Rule, baseline: Summary | None, candidate: Summary, p: float) -> str:
-    unit = _unit(rule)
-    now = histogram_of(rule, candidate).quantile(p)
-    before = histogram_of(rule, baseline).quantile(p) if baseline else None
-    return f"p{100 * p:g} {rule.metric.value} {unit(before)} -> {unit(now)}{_times(before, now)}"
-
-
-def _means(rule: Rule, baseline: Summary | None, candidate: Summary) -> str:
-    unit = _unit(rule)
-    now = histogram_of(rule, candidate).mean()
-    if rule.statistic is Statistic.LIMIT or baseline is None:
-        return f"mean {rule.metric.value} {unit(now)} per call so far"
-    before = histogram_of(rule, baseline).mean()
-    return f"mean {rule.metric.value} {unit(before)} -> {unit(now)} per call{_times(before, now)}"
+def _means(seat: Seat, candidate: Summary) -> str:
+    unit = _unit(seat.rule)
+    before, now = seat.values.mean(), seat.lens.values(candidate).mean()
+    if seat.rule.statistic is Statistic.LIMIT or before is None:
+        return f"mean {seat.rule.metric.value} {unit(now)} per call so far"
+    return f"mean {seat.rule.metric.value} {unit(before)} -> {unit(now)} per call{_times(before, now)}"
 
 
 def _times(before: float | None, now: float | None) -> str:
     return f" ({words.ratio(now / before)})" if before and now is not None else ""
 
 
-def _at_least(rule: Rule, baseline: Summary | None, candidate: Summary) -> str:
+def _at_least(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
+    """By how much it is worse at the least; empty where nothing can be said."""
     if baseline is None:
         return ""
+    rule, lens = seat.rule, seat.lens
     try:
         if rule.statistic is Statistic.PROPORTION:
-            before, now = share_of(rule, baseline), share_of(rule, candidate)
+            if lens.compares_likes:
+                return ""  # the bound is for one share, not for one a segment
+            before, now = lens.share(baseline), lens.share(candidate)
             lower = proportion_rise(n0=before.total, y0=before.bad, n=now.total, y=now.bad).lower
             return f", at least {words.points(lower)} {_BOUND}" if lower is not None and lower > 0 else ""
-        values, control = histogram_of(rule, candidate), histogram_of(rule, baseline)
         ratio: float | None = None
         if rule.statistic is Statistic.QUANTILE and rule.quantile is not None:
-            ratio = quantile_ratio_lower(control, values, rule.quantile)
+            ratio = quantile_ratio_lower(seat.values, lens.values(candidate), rule.quantile)
         elif rule.statistic is Statistic.MEAN:
-            ratio = mean_ratio_lower(control, values)
+            ratio = mean_ratio_lower(seat.values, lens.values(candidate))
     except StatsInputError:
         return ""  # the line stands without its bound
     return f", at least {words.ratio(ratio)} {_BOUND}" if ratio is not None and ratio > 1 else ""
@@ -101,7 +101,7 @@ def _at_least(rule: Rule, baseline: Summary | None, candidate: Summary) -> str:
 
 def _margin(rule: Rule) -> str:
     if rule.statistic is Statistic.LIMIT:
-        if rule.metric in _VALUES:
+        if rule.metric in VALUES:
             value = f"{_unit(rule)(rule.limit_value)}"
             return f"limit p{100 * rule.quantile:g} {value}" if rule.quantile else f"limit {value} per call"
         return f"limit {words.percent(rule.limit_share)}"

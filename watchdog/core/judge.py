@@ -15,22 +15,21 @@ from typing import TYPE_CHECKING
 from watchdog.core import words
 from watchdog.core.arithmetic import sentence
 from watchdog.core.judgement import Judgement, Reading, ReadingState
-from watchdog.core.panel import Panel, Seat, observations
+from watchdog.core.mix import Mix, compare, explains
+from watchdog.core.panel import Evidence, Panel, Seat, observations
 from watchdog.core.rules import Action, Metric
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary
-from watchdog.stats import eprocess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from watchdog.stats.eprocess import State
-
 # Fewer calls than this do not show that a version is good, whatever they look like.
 ENOUGH_CALLS = 20
 # More unusable rows than this, and what is left may not be a fair sample of the calls.
 _TOLERATED_REJECTS = 0.1
+_BOUNDED = (ReadingState.TRIPPED, ReadingState.EXPLAINED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +48,13 @@ class Progress:
     judged_until: datetime | None
     first_call_at: datetime | None
     candidate: Summary
-    states: Mapping[str, State]
+    states: Mapping[str, Evidence]
     tripped_after: Mapping[str, int]
 
 
 def begin(panel: Panel) -> Progress:
     """Before any window."""
-    states = {seat.rule.name: eprocess.start(seat.design) for seat in panel.seats if seat.test is not None}
+    states = {seat.rule.name: seat.start() for seat in panel.seats if seat.test is not None}
     return Progress(judged_until=None, first_call_at=None, candidate=Summary(), states=states, tripped_after={})
 
 
@@ -71,7 +70,7 @@ def advance(
 
     Returns: the progress; its `judged_until` is `sealed_until` unless a rule tripped before.
     """
-    acting = {seat.rule.name for seat in panel.seats if seat.rule.action is not Action.ALERT}
+    acting = {seat.rule.name for seat in panel.seats if seat.action is not Action.ALERT}
     for start, window in windows:
         tripped_before = acting & progress.tripped_after.keys()
         progress = _take(panel, progress, start, window)
@@ -89,26 +88,31 @@ def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | Non
     Args:
         rejected: the platform's rows that could not be used, by reason.
     """
-    readings = tuple(_reading(panel, seat, progress) for seat in panel.seats)
+    mix = compare(panel.baseline, progress.candidate)
+    readings = tuple(_reading(panel, seat, progress, mix) for seat in panel.seats)
+    verdict, reason = _verdict(progress, readings, rejected or {})
+    if verdict is Verdict.NO_DATA or not mix.notes:
+        return Judgement(verdict=verdict, reason=reason, readings=readings)
+    return Judgement(verdict=verdict, reason=f"{reason}. Requests: {'; '.join(mix.notes)}", readings=readings)
+
+
+def _verdict(progress: Progress, readings: tuple[Reading, ...], rejected: Mapping[str, int]) -> tuple[Verdict, str]:
     calls = progress.candidate.calls
-    if why := doubt(calls, rejected or {}):
-        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=why, readings=readings)
+    if why := doubt(calls, rejected):
+        return Verdict.INCONCLUSIVE, why
     if calls == 0 and not progress.tripped_after:
-        return Judgement(
-            verdict=Verdict.NO_DATA, reason="no call of the new version can be judged yet", readings=readings
-        )
-    judgement = Judgement(verdict=Verdict.REGRESSED, reason="", readings=readings)
-    if judgement.tripped:
-        return Judgement(verdict=Verdict.REGRESSED, reason=judgement.tripped[0].sentence, readings=readings)
+        return Verdict.NO_DATA, "no call of the new version can be judged yet"
+    if tripped := Judgement(verdict=Verdict.REGRESSED, reason="", readings=readings).tripped:
+        return Verdict.REGRESSED, tripped[0].sentence
     if calls < ENOUGH_CALLS:
         few = f"{words.count(calls, 'call')} so far; {ENOUGH_CALLS} are the least to say that nothing got worse"
-        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=few, readings=readings)
+        return Verdict.INCONCLUSIVE, few
     if why := _silence(readings):
-        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=why, readings=readings)
+        return Verdict.INCONCLUSIVE, why
     heard = [r for r in readings if r.state is ReadingState.CLEAR]
     closest = max(heard, key=lambda r: r.nats - r.needed_nats)
     why = f"nothing got worse beyond the margins in {words.count(calls, 'call')}; closest is {closest.rule}"
-    return Judgement(verdict=Verdict.OK, reason=f"{why}: {closest.sentence}", readings=readings)
+    return Verdict.OK, f"{why}: {closest.sentence}"
 
 
 def _silence(readings: tuple[Reading, ...]) -> str:
@@ -118,6 +122,12 @@ def _silence(readings: tuple[Reading, ...]) -> str:
     A rule that the platform gives nothing for (no cost, no feedback) does not silence the others.
     """
     acting = [r for r in readings if r.action is not Action.ALERT]
+    explained = [r for r in acting if r.state is ReadingState.EXPLAINED]
+    if explained:
+        return f"the requests changed, and that can explain it: {explained[0].sentence}"
+    unfamiliar = [r for r in acting if r.state is ReadingState.UNFAMILIAR]
+    if unfamiliar:
+        return f"most requests are unlike the baseline's: {unfamiliar[0].sentence}"
     waiting = [r for r in acting if r.state is ReadingState.WAITING and r.metric is not Metric.FEEDBACK]
     if waiting:
         first = waiting[0]
@@ -134,6 +144,7 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
     if progress.first_call_at is None and window.calls == 0:
         return progress  # feedback alone does not start the clock
     progress = _pass_time(panel, progress, start)
+    window = panel.folded(window)
     candidate = progress.candidate.merge(window)
     states = dict(progress.states)
     tripped_after = dict(progress.tripped_after)
@@ -141,9 +152,9 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
         name = seat.rule.name
         if seat.test is None:
             continue
-        states[name] = eprocess.step(seat.design, states[name], seat.increments(window))
-        seen = observations(seat.rule, candidate)
-        if name not in tripped_after and seen >= seat.rule.min_calls and eprocess.tripped(seat.design, states[name]):
+        states[name] = seat.step(states[name], window, candidate)
+        seen = observations(seat.lens, candidate)
+        if name not in tripped_after and seen >= seat.rule.min_calls and seat.tripped(states[name]):
             tripped_after[name] = seen
     return Progress(
         judged_until=start + WINDOW,
@@ -160,9 +171,7 @@ def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
         return progress
     n = (until - progress.judged_until) // WINDOW
     states = {
-        seat.rule.name: eprocess.skip(seat.design, progress.states[seat.rule.name], n)
-        for seat in panel.seats
-        if seat.test is not None
+        seat.rule.name: seat.skip(progress.states[seat.rule.name], n) for seat in panel.seats if seat.test is not None
     }
     return Progress(
         judged_until=progress.judged_until + n * WINDOW,
@@ -173,33 +182,44 @@ def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
     )
 
 
-def _reading(panel: Panel, seat: Seat, progress: Progress) -> Reading:
+def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
     rule = seat.rule
-    seen = observations(rule, progress.candidate)
+    seen = observations(seat.lens, progress.candidate)
     if seat.test is None:
         state, nats, needed, line = ReadingState.UNABLE, 0.0, math.log(1.0 / seat.alpha), seat.unable
     else:
         evidence = progress.states[rule.name]
-        nats, needed = eprocess.statistic(seat.design, evidence), seat.design.threshold
-        odds_nats = -math.log(eprocess.p_value(seat.design, evidence))
-        if rule.name in progress.tripped_after:
-            state = ReadingState.TRIPPED
+        nats, needed = seat.nats(evidence), seat.threshold
+        odds_nats = -math.log(seat.p_value(evidence))
+        unfamiliar = seat.lens.unfamiliar(progress.candidate)
+        if unfamiliar > seen / 2:
+            state = ReadingState.UNFAMILIAR
+        elif rule.name in progress.tripped_after:
+            by_mix = mix.tokens_moved and panel.baseline and explains(seat, panel.baseline, progress.candidate)
+            state = ReadingState.EXPLAINED if by_mix else ReadingState.TRIPPED
         elif seen < rule.min_calls or seen == 0:
             state = ReadingState.WAITING
         else:
             state = ReadingState.CLEAR
         line = sentence(
-            rule,
+            seat,
             panel.baseline,
             progress.candidate,
             odds_nats=odds_nats,
             needed_nats=needed,
-            with_bound=state is ReadingState.TRIPPED,
+            with_bound=state in _BOUNDED,
         )
+        if seat.calibration is not None and seat.calibration.raised:
+            line = f"{line}; {seat.calibration.sentence()}"
+        if state is ReadingState.UNFAMILIAR:
+            line = (
+                f"{unfamiliar:,} of {words.count(seen, 'call')} are of kinds that the baseline hardly knows; "
+                f"of the others: {line}"
+            )
     return Reading(
         rule=rule.name,
         metric=rule.metric,
-        action=rule.action,
+        action=seat.action,
         severity=rule.severity,
         state=state,
         calls=seen,

@@ -2,41 +2,43 @@
 The panel of tests that judges one promotion: one seat a rule, built once from the frozen baseline.
 
 A seat knows which part of a window its rule looks at, and turns it into evidence. A rule that the baseline cannot
-support keeps its seat and says why it is silent.
+support keeps its seat and says why it is silent. What the baseline's own blocks say about dependence, calls close in
+time being alike, tempers the evidence before the first call of the candidate is seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from watchdog.core import words
-from watchdog.core.rules import Metric, Rule, Statistic
+from watchdog.core.lens import VALUES, Lens, Sight, histogram_of, known_segments, share_of, sight_of
+from watchdog.core.rules import Action
+from watchdog.core.seating import Classical, Plan, Sequential
 from watchdog.errors import StatsInputError
+from watchdog.stats import classical, eprocess
+from watchdog.stats.calibrator import Calibrator
+from watchdog.stats.classical import BinomialTest, FisherTest, LookState
+from watchdog.stats.dependence import dispersion_of, temper_of
 from watchdog.stats.distribution import ShiftTest
 from watchdog.stats.mean import MeanLimitTest, MeanTest
 from watchdog.stats.proportion import LimitTest, ProportionTest
 from watchdog.stats.quantile import QuantileTest
+from watchdog.stats.stratified import StratifiedProportionTest
 
 if TYPE_CHECKING:
-    from watchdog.core.rules import RuleSet
+    from collections.abc import Mapping, Sequence
+
+    from watchdog.core.calibration import Calibration
+    from watchdog.core.rules import Rule, RuleSet
     from watchdog.core.windows import Summary
-    from watchdog.stats.eprocess import Design
     from watchdog.stats.histogram import FloatArray, LogHistogram
 
-Test = ProportionTest | LimitTest | QuantileTest | ShiftTest | MeanTest | MeanLimitTest
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """Bad ones among all, of what a rule on shares looks at."""
-
-    total: int
-    bad: int
-
-    @property
-    def rate(self) -> float | None:
-        return None if self.total == 0 else self.bad / self.total
+# The evidence of one rule so far; everything that a restart needs of it.
+Evidence = eprocess.State | LookState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,31 +46,113 @@ class Seat:
     """
     Attributes:
         alpha: the rule's share of the false-alarm budget.
+        lens: what the rule sees of a window.
+        values: the baseline's values as the rule compares with them; empty for shares.
         test: None when the baseline cannot support the rule.
         unable: why; empty otherwise.
+        calibration: what quiet days ask of the rule; None where none were seen.
     """
 
     rule: Rule
     alpha: float
-    test: Test | None
+    lens: Lens
+    values: LogHistogram
+    test: Sequential | Classical | None
     unable: str
+    calibration: Calibration | None = None
 
     @property
-    def design(self) -> Design:
-        if self.test is None:
-            raise StatsInputError(f"rule {self.rule.name} has no test: {self.unable}")
+    def threshold(self) -> float:
+        """Nats at which the rule trips: what its budget asks for, or more where quiet days strayed."""
+        by_budget = self.test.threshold if isinstance(self.test, Classical) else self.design.threshold
+        return by_budget if self.calibration is None else max(by_budget, self.calibration.needed_nats)
+
+    @property
+    def action(self) -> Action:
+        """What follows when the rule trips: only an alert where it cannot tell a regression from a usual day."""
+        return Action.ALERT if self.calibration is not None and self.calibration.demoted else self.rule.action
+
+    @property
+    def design(self) -> eprocess.Design:
+        """Of a sequential test."""
+        if self.test is None or isinstance(self.test, Classical):
+            raise StatsInputError(f"rule {self.rule.name} has no sequential test: {self.unable}")
         return self.test.design
 
+    def start(self) -> Evidence:
+        """Before any window."""
+        return classical.start() if isinstance(self.test, Classical) else eprocess.start(self.design)
+
+    def read(self, stored: bytes) -> Evidence:
+        """
+        Evidence as it was stored, to the bit.
+
+        Raises: StatsInputError: the bytes are of another test.
+        """
+        return LookState.from_bytes(stored) if isinstance(self.test, Classical) else eprocess.State.from_bytes(stored)
+
+    def step(self, evidence: Evidence, window: Summary, candidate: Summary) -> Evidence:
+        """
+        One more window.
+
+        Args:
+            candidate: all windows so far, this one included.
+        """
+        if isinstance(self.test, FisherTest | BinomialTest):
+            share = self.lens.share(candidate)
+            return classical.step(self.test, self._looks(evidence), (share.total, share.bad))
+        if isinstance(self.test, Classical):
+            return classical.step(self.test, self._looks(evidence), self.lens.values(candidate))
+        return eprocess.step(self.design, self._wealth(evidence), self.increments(window))
+
+    def skip(self, evidence: Evidence, n: int) -> Evidence:
+        """`n` windows without a call."""
+        if isinstance(self.test, Classical):
+            return evidence
+        return eprocess.skip(self.design, self._wealth(evidence), n)
+
+    def nats(self, evidence: Evidence) -> float:
+        """Evidence so far against "no worse than the margin allows"."""
+        if isinstance(self.test, Classical):
+            return classical.statistic(self.test, self._looks(evidence))
+        return eprocess.statistic(self.design, self._wealth(evidence))
+
+    def tripped(self, evidence: Evidence) -> bool:
+        """Whether the evidence has ever reached the threshold."""
+        return self.nats(evidence) >= self.threshold
+
+    def p_value(self, evidence: Evidence) -> float:
+        """Bound on the chance of as much evidence, however often one looks, in (0, 1]."""
+        if isinstance(self.test, Classical):
+            return classical.p_value(self.test, self._looks(evidence))
+        return eprocess.p_value(self.design, self._wealth(evidence))
+
+    def spent(self, evidence: Evidence) -> float:
+        """Share of the rule's false-alarm budget that it has had its chance to spend, in [0, 1]."""
+        return 1.0 if isinstance(evidence, LookState) else evidence.invested
+
     def increments(self, window: Summary) -> FloatArray:
-        """What a window adds, shape (bets, cells), nats."""
+        """What a window adds, shape (bets, cells), nats; of a sequential test."""
         match self.test:
+            case StratifiedProportionTest():
+                return self.test.increments(*self.lens.by_segment(window))
             case ProportionTest() | LimitTest():
-                share = share_of(self.rule, window)
+                share = self.lens.share(window)
                 return self.test.increments(calls=share.total, bad=share.bad)
             case QuantileTest() | ShiftTest() | MeanTest() | MeanLimitTest():
-                return self.test.increments(histogram_of(self.rule, window))
-            case None:
-                raise StatsInputError(f"rule {self.rule.name} has no test: {self.unable}")
+                return self.test.increments(self.lens.values(window))
+            case _:
+                raise StatsInputError(f"rule {self.rule.name} has no sequential test: {self.unable}")
+
+    def _looks(self, evidence: Evidence) -> LookState:
+        if isinstance(evidence, LookState):
+            return evidence
+        raise StatsInputError(f"rule {self.rule.name}: the stored evidence is of a sequential test; start it anew")
+
+    def _wealth(self, evidence: Evidence) -> eprocess.State:
+        if isinstance(evidence, eprocess.State):
+            return evidence
+        raise StatsInputError(f"rule {self.rule.name}: the stored evidence is of a classical test; start it anew")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +160,37 @@ class Panel:
     """
     Attributes:
         baseline: the control's calls; None when there is no control, or too little of it.
+        segments: that the baseline knows; empty when nothing tells calls apart.
     """
 
     seats: tuple[Seat, ...]
     baseline: Summary | None
+    segments: tuple[str, ...] = ()
+
+    def folded(self, window: Summary) -> Summary:
+        """The window with all segments that the baseline hardly knows as one: a million tenants take no room."""
+        return window.folded(self.segments) if self.segments else window
 
 
-def assemble(rules: RuleSet, baseline: Summary | None, *, n_windows: int, min_baseline_calls: int) -> Panel:
+def assemble(
+    rules: RuleSet,
+    baseline: Summary | None,
+    *,
+    n_windows: int,
+    min_baseline_calls: int,
+    blocks: Sequence[Summary] = (),
+    alpha_left: float = 1.0,
+    calibration: Mapping[str, Calibration] | None = None,
+) -> Panel:
     """
     Args:
         baseline: the control's frozen calls; None where there is no control.
         n_windows: windows in the whole watch, >= 1.
         min_baseline_calls: fewer, and only absolute rules judge.
+        blocks: the same calls in order of time, by the minute or by a few calls each; what they say about dependence
+            tempers the evidence. Without them calls count as independent.
+        alpha_left: in (0, 1], share of the budget that earlier rules of this watch have not spent.
+        calibration: what quiet days ask of a rule, by its name.
     """
     why_not = ""
     if baseline is None:
@@ -95,107 +198,87 @@ def assemble(rules: RuleSet, baseline: Summary | None, *, n_windows: int, min_ba
     elif baseline.calls < min_baseline_calls:
         why_not = f"the baseline has {words.count(baseline.calls, 'call')}; at least {min_baseline_calls:,} are needed"
     usable = None if why_not else baseline
-    seats = tuple(_seat(rule, rules.alpha_of(rule), usable, why_not, n_windows) for rule in rules.rules)
-    return Panel(seats=seats, baseline=usable)
+    segments = known_segments(usable) if usable else ()
+    seats = tuple(
+        _seat(rule, rules, rules.alpha_of(rule) * alpha_left, usable, why_not, n_windows, blocks, segments)
+        for rule in rules.rules
+    )
+    if calibration:
+        seats = tuple(replace(seat, calibration=calibration.get(seat.rule.name)) for seat in seats)
+    return Panel(seats=seats, baseline=usable, segments=segments)
 
 
-def observations(rule: Rule, window: Summary) -> int:
+def observations(lens: Lens, window: Summary) -> int:
     """How many observations of this window the rule looks at."""
-    if rule.metric in (Metric.LATENCY, Metric.COST):
-        return histogram_of(rule, window).total
-    return share_of(rule, window).total
+    return histogram_of(lens.rule, window).total if lens.rule.metric in VALUES else share_of(lens.rule, window).total
 
 
-def share_of(rule: Rule, window: Summary) -> Share:
-    """What a rule on shares looks at; for a limit on latency or cost, the share of calls over it."""
-    match rule.metric:
-        case Metric.SUCCESS:
-            return Share(total=window.calls, bad=window.failures)
-        case Metric.ERROR_KIND:
-            bad = window.errors.get(rule.error_kind, 0) if rule.error_kind else 0
-            return Share(total=window.calls, bad=bad)
-        case Metric.FEEDBACK:
-            return Share(total=window.feedback_good + window.feedback_bad, bad=window.feedback_bad)
-        case Metric.LATENCY | Metric.COST:
-            values = histogram_of(rule, window)
-            return Share(total=values.total, bad=values.above(rule.limit_value or 0.0))
-
-
-def histogram_of(rule: Rule, window: Summary) -> LogHistogram:
-    """Latency in ms or cost in USD."""
-    return window.latency_ms if rule.metric is Metric.LATENCY else window.cost_usd
-
-
-def _seat(rule: Rule, alpha: float, baseline: Summary | None, why_not: str, n_windows: int) -> Seat:
+def _seat(
+    rule: Rule,
+    rules: RuleSet,
+    alpha: float,
+    baseline: Summary | None,
+    why_not: str,
+    n_windows: int,
+    blocks: Sequence[Summary],
+    segments: tuple[str, ...],
+) -> Seat:
+    sight = sight_of(rule, baseline, blocks, segments)
+    seat = Seat(rule=rule, alpha=alpha, lens=sight.lens, values=sight.values, test=None, unable=why_not)
     if rule.needs_baseline and baseline is None:
-        return Seat(rule=rule, alpha=alpha, test=None, unable=why_not)
+        return seat
+    plan = Plan(
+        rule=rule,
+        alpha=alpha,
+        mode=rules.threshold,
+        n_windows=n_windows,
+        lens=sight.lens,
+        values=sight.values,
+        baseline=baseline,
+    )
     try:
-        test = _test(rule, alpha, baseline, n_windows)
+        independent = plan.test()
+        tempered = _tempered(plan, independent, sight, blocks)
+        return replace(seat, test=independent if tempered is plan else tempered.test(), unable="")
     except StatsInputError as exc:
-        return Seat(rule=rule, alpha=alpha, test=None, unable=str(exc))
-    return Seat(rule=rule, alpha=alpha, test=test, unable="")
+        return replace(seat, unable=str(exc))
 
 
-def _test(rule: Rule, alpha: float, baseline: Summary | None, n_windows: int) -> Test:
-    if rule.statistic is Statistic.LIMIT:
-        if baseline is not None:
-            _require_within_limit(rule, baseline)
-        return _limit(rule, alpha, n_windows)
-    if baseline is None:
-        raise StatsInputError(f"rule {rule.name} compares with a baseline, and there is none")
-    match rule.statistic:
-        case Statistic.PROPORTION:
-            share = share_of(rule, baseline)
-            return ProportionTest.against(
-                n0=share.total,
-                y0=share.bad,
-                alpha=alpha,
-                n_windows=n_windows,
-                margin_abs=rule.margin_abs,
-                margin_rel=rule.margin_rel,
+def _tempered(plan: Plan, test: Sequential | Classical, sight: Sight, blocks: Sequence[Summary]) -> Plan:
+    """The plan with what the baseline's blocks say about dependence."""
+    match test:
+        case StratifiedProportionTest():
+            counts = [sight.lens.by_segment(block) for block in blocks]
+            if not counts:
+                return plan
+            n = np.stack([calls for calls, _ in counts], axis=1)
+            y = np.stack([bad for _, bad in counts], axis=1)
+            return replace(
+                plan, dispersion=dispersion_of(y, n), temper=temper_of(test.at_estimate(n, y), n.sum(axis=0))
             )
-        case Statistic.QUANTILE:
-            return QuantileTest.against(
-                histogram_of(rule, baseline),
-                p=_required(rule.quantile, rule, "quantile"),
-                alpha=alpha,
-                n_windows=n_windows,
-                margin_rel=rule.margin_rel,
-            )
-        case Statistic.DISTRIBUTION:
-            values = histogram_of(rule, baseline)
-            return ShiftTest.against(values, alpha=alpha, n_windows=n_windows, margin_rel=rule.margin_rel)
-        case Statistic.MEAN:
-            values = histogram_of(rule, baseline)
-            return MeanTest.against(values, alpha=alpha, n_windows=n_windows, margin_rel=rule.margin_rel)
+        case ProportionTest():
+            shares = [sight.lens.share(block) for block in blocks]
+            if not shares:
+                return plan
+            y, n = np.array([(share.bad, share.total) for share in shares], dtype=np.float64).T
+            gained = [test.increments(calls=share.total, bad=share.bad) for share in shares]
+            return replace(plan, dispersion=dispersion_of(y, n), temper=_temper(test.design, gained, n))
+        case QuantileTest() | ShiftTest() | MeanTest():
+            if not sight.by_block:
+                return plan
+            n = np.array([values.total for values in sight.by_block], dtype=np.float64)
+            return replace(plan, temper=_temper(test.design, [test.increments(v) for v in sight.by_block], n))
+        case _:
+            # Limits know no baseline to learn from, and the classical tests no tempering.
+            return plan
 
 
-def _require_within_limit(rule: Rule, baseline: Summary) -> None:
-    """
-    A limit that the control breaks as well cannot tell the candidate from it: every promotion would be reverted.
-
-    Raises: StatsInputError.
-    """
-    if rule.metric in (Metric.LATENCY, Metric.COST) and rule.quantile is None:
-        usual, allowed = histogram_of(rule, baseline).mean(), rule.limit_value
-    else:
-        usual, allowed = share_of(rule, baseline).rate, rule.limit_share
-        if rule.quantile is not None:
-            allowed = 1.0 - rule.quantile
-    if usual is not None and allowed is not None and usual > allowed:
-        raise StatsInputError(f"the baseline itself is beyond this limit ({usual:.3g} > {allowed:.3g})")
+def _temper(design: eprocess.Design, gained: Sequence[FloatArray], calls: FloatArray) -> FloatArray:
+    middle = _middle(design)
+    return temper_of(np.stack([nats[:, middle] for nats in gained], axis=1), calls)
 
 
-def _limit(rule: Rule, alpha: float, n_windows: int) -> Test:
-    if rule.metric in (Metric.LATENCY, Metric.COST):
-        if rule.quantile is None:
-            value = _required(rule.limit_value, rule, "limit")
-            return MeanLimitTest.against(value, alpha=alpha, n_windows=n_windows)
-        return LimitTest.against(1.0 - rule.quantile, alpha=alpha, n_windows=n_windows)
-    return LimitTest.against(_required(rule.limit_share, rule, "limit"), alpha=alpha, n_windows=n_windows)
-
-
-def _required(value: float | None, rule: Rule, name: str) -> float:
-    if value is None:
-        raise StatsInputError(f"rule {rule.name}: {rule.statistic.value} needs a {name}")
-    return value
+def _middle(design: eprocess.Design) -> int:
+    """The cell of the baseline's own estimate: as likely too high as too low."""
+    even = Calibrator.reaching(design.alpha).log_weight(np.array([math.log(2.0)]))
+    return int(np.searchsorted(design.log_weight_baseline[:-1], even[0]))

@@ -15,7 +15,8 @@ from watchdog.core import words
 from watchdog.core.incident import Recovery
 from watchdog.core.judge import Progress, begin, judge
 from watchdog.core.judge import advance as advance_judge
-from watchdog.core.panel import Panel, Share, histogram_of, share_of
+from watchdog.core.lens import Share, histogram_of, share_of
+from watchdog.core.panel import Panel
 from watchdog.core.rules import Action, Metric, Rule
 from watchdog.core.watch import Verdict
 from watchdog.stats import eprocess
@@ -113,7 +114,7 @@ def assess(
         overdue: the deadline has passed.
     """
     # Rules that only alert do not decide whether a revert helped.
-    acting = Panel(seats=tuple(s for s in panel.seats if s.rule.action is not Action.ALERT), baseline=panel.baseline)
+    acting = Panel(seats=tuple(s for s in panel.seats if s.action is not Action.ALERT), baseline=panel.baseline)
     progress = advance_judge(acting, begin(acting), windows, sealed_until=sealed_until)
     restored = progress.candidate
     verdict = judge(acting, progress)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from watchdog.core.calibration import Calibration
     from watchdog.core.model import Promotion
     from watchdog.core.rules import Action
     from watchdog.core.windows import Summary
@@ -53,9 +55,11 @@ class Watch:
         judged_until: windows that end at or before this were judged.
         verdict, reason: as of the last judged window; the reason is a sentence with numbers.
         candidate: everything judged so far, merged.
-        rules_digest: the rules with which it began, and which judge it to its end.
-        n_windows, min_baseline_calls: the terms with which it began: windows in the whole watch, and how many calls of
-            the control are too few to compare with.
+        rules_digest: the rules that judge it: those with which it began, or a later configuration's, from then on.
+        n_windows, min_baseline_calls: the terms with which these rules began: windows to the end of the watch, and how
+            many calls of the control are too few to compare with.
+        alpha_left: in (0, 1], share of the false-alarm budget that earlier rules of this watch have not spent.
+        calibration: what days on which nothing changed ask of each rule, by name; empty where none were seen.
         trouble: why the watch holds (platform failing, rows refused); empty when nothing is wrong.
         trouble_since: when that began; None when nothing is wrong.
         candidate_label, control_label: the versions as people name them; the ids where the platform did not say.
@@ -85,6 +89,8 @@ class Watch:
     candidate_label: str
     control_label: str
     ended_at: datetime | None
+    alpha_left: float = 1.0
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
     @property
     def candidate_version_id(self) -> str:

@@ -7,15 +7,17 @@ never on when the daemon happened to look.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from watchdog.core.cells import OTHER_SEGMENT, UNLABELLED, Cell, CellKey, added, merged, merged_cells
 from watchdog.core.model import Call, ErrorKind, Feedback, FeedbackKind
 from watchdog.stats.histogram import LogHistogram
+from watchdog.stats.reference import token_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 WINDOW = timedelta(seconds=10)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +38,8 @@ class Summary:
         errors: failures by kind; sums to `failures`.
         latency_ms: of every call whose latency is known.
         cost_usd: of every call whose cost is known.
+        kinds: the same calls by kind; empty when none of them has a segment or input tokens (see `cells`).
+        models: calls by the model that answered; calls without one are not in it.
         input_tokens, output_tokens, cached_tokens: sums over calls that carry them.
         late: how many of the calls were recorded after their window had been sealed.
         feedback_good, feedback_bad: thumbs up; thumbs down and support tickets.
@@ -46,6 +50,8 @@ class Summary:
     errors: Mapping[ErrorKind, int] = field(default_factory=dict)
     latency_ms: LogHistogram = field(default_factory=LogHistogram)
     cost_usd: LogHistogram = field(default_factory=LogHistogram)
+    kinds: Mapping[CellKey, Cell] = field(default_factory=dict)
+    models: Mapping[str, int] = field(default_factory=dict)
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
@@ -58,17 +64,23 @@ class Summary:
         """Fraction in [0, 1]; None without calls."""
         return None if self.calls == 0 else 1.0 - self.failures / self.calls
 
+    @property
+    def cells(self) -> Mapping[CellKey, Cell]:
+        """The calls by kind; one kind for all where nothing tells them apart, none without calls."""
+        if self.kinds or not self.calls:
+            return self.kinds
+        return {UNLABELLED: self._whole()}
+
     def merge(self, other: Summary) -> Summary:
         """Both together."""
-        errors = dict(self.errors)
-        for kind, n in other.errors.items():
-            errors[kind] = errors.get(kind, 0) + n
         return Summary(
             calls=self.calls + other.calls,
             failures=self.failures + other.failures,
-            errors=errors,
+            errors=added(self.errors, other.errors),
             latency_ms=self.latency_ms.merge(other.latency_ms),
             cost_usd=self.cost_usd.merge(other.cost_usd),
+            kinds=merged_cells(self.cells, other.cells) if self.kinds or other.kinds else {},
+            models=added(self.models, other.models),
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
@@ -77,49 +89,90 @@ class Summary:
             feedback_bad=self.feedback_bad + other.feedback_bad,
         )
 
+    def folded(self, segments: Collection[str]) -> Summary:
+        """The same calls, those of any other segment than these as of one: `OTHER_SEGMENT`."""
+        if all(key.segment in segments for key in self.cells):
+            return self
+        kinds: dict[CellKey, Cell] = {}
+        for key, cell in self.cells.items():
+            kept = key if key.segment in segments else CellKey(OTHER_SEGMENT, key.tokens)
+            kinds = merged_cells(kinds, {kept: cell})
+        return replace(self, kinds=kinds)
+
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what is zero or empty is left out."""
+        """Plain values; what is zero or empty is left out, and what the kinds add up to is not said twice."""
         out: dict[str, Any] = {name: value for name in _COUNTS if (value := getattr(self, name))}
-        if self.errors:
-            out["errors"] = {kind.value: n for kind, n in sorted(self.errors.items(), key=lambda e: e[0].value) if n}
-        for name in ("latency_ms", "cost_usd"):
-            histogram: LogHistogram = getattr(self, name)
-            if histogram.total:
-                out[name] = [histogram.zeros, *([b, histogram.counts[b]] for b in sorted(histogram.counts))]
+        if self.models:
+            out["models"] = dict(sorted(self.models.items()))
+        if self.kinds:
+            known = sorted(self.kinds.items(), key=lambda e: (e[0].segment, -1 if e[0].tokens is None else e[0].tokens))
+            out["kinds"] = [[key.segment, key.tokens, cell.to_json()] for key, cell in known]
+        else:
+            out |= self._whole().to_json()
         return out
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Summary:
         """The inverse of `to_json`."""
+        kinds = {CellKey(segment, tokens): Cell.from_json(cell) for segment, tokens, cell in value.get("kinds", ())}
+        whole = merged(kinds) if kinds else Cell.from_json(value)
         return cls(
+            calls=whole.calls,
+            failures=whole.failures,
+            errors=whole.errors,
+            latency_ms=whole.latency_ms,
+            cost_usd=whole.cost_usd,
+            kinds=kinds,
+            models={str(model): int(n) for model, n in value.get("models", {}).items()},
             **{name: int(value[name]) for name in _COUNTS if name in value},
-            errors={ErrorKind(kind): int(n) for kind, n in value.get("errors", {}).items()},
-            latency_ms=_histogram(value.get("latency_ms")),
-            cost_usd=_histogram(value.get("cost_usd")),
+        )
+
+    def _whole(self) -> Cell:
+        return Cell(
+            calls=self.calls,
+            failures=self.failures,
+            errors=self.errors,
+            latency_ms=self.latency_ms,
+            cost_usd=self.cost_usd,
         )
 
 
-_COUNTS = (
-    "calls",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "late",
-    "feedback_good",
-    "feedback_bad",
-)
-
-
-def _histogram(value: list[Any] | None) -> LogHistogram:
-    if not value:
-        return LogHistogram()
-    return LogHistogram({int(b): int(n) for b, n in value[1:]}, int(value[0]))
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens", "late", "feedback_good", "feedback_bad")
 
 
 def summarise(calls: Iterable[Call], *, late: bool = False) -> Summary:
     """The summary of some calls; `late` marks all of them as late."""
-    n = failures = tokens_in = tokens_out = tokens_cached = 0
+    n = tokens_in = tokens_out = tokens_cached = 0
+    models: dict[str, int] = {}
+    by_kind: dict[CellKey, list[Call]] = {}
+    for call in calls:
+        n += 1
+        step = None if call.input_tokens is None else token_step(call.input_tokens)
+        by_kind.setdefault(CellKey(call.segment, step), []).append(call)
+        if call.model:
+            models[call.model] = models.get(call.model, 0) + 1
+        tokens_in += call.input_tokens or 0
+        tokens_out += call.output_tokens or 0
+        tokens_cached += call.cached_tokens or 0
+    cells = {key: _cell(members) for key, members in by_kind.items()}
+    whole = merged(cells)
+    return Summary(
+        calls=n,
+        failures=whole.failures,
+        errors=whole.errors,
+        latency_ms=whole.latency_ms,
+        cost_usd=whole.cost_usd,
+        kinds={} if cells.keys() <= {UNLABELLED} else cells,
+        models=models,
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        cached_tokens=tokens_cached,
+        late=n if late else 0,
+    )
+
+
+def _cell(calls: Iterable[Call]) -> Cell:
+    n = failures = 0
     errors: dict[ErrorKind, int] = {}
     latency: list[float] = []
     cost: list[float] = []
@@ -133,19 +186,12 @@ def summarise(calls: Iterable[Call], *, late: bool = False) -> Summary:
             latency.append(call.latency_ms)
         if call.cost_usd is not None:
             cost.append(call.cost_usd)
-        tokens_in += call.input_tokens or 0
-        tokens_out += call.output_tokens or 0
-        tokens_cached += call.cached_tokens or 0
-    return Summary(
+    return Cell(
         calls=n,
         failures=failures,
         errors=errors,
         latency_ms=LogHistogram.of(latency),
         cost_usd=LogHistogram.of(cost),
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        cached_tokens=tokens_cached,
-        late=n if late else 0,
     )
 
 

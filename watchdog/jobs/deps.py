@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from watchdog.jobs.panels import Panels
 from watchdog.jobs.platform_clock import PlatformClock
 
 if TYPE_CHECKING:
@@ -30,22 +32,65 @@ class Bell:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Policy:
+    """
+    What is judged, and how; all that a reload may change.
+
+    Attributes:
+        overrides: globs on a prompt's slug and the rules for it; the first that matches counts.
+    """
+
+    rules: RuleSet
+    terms: Terms
+    overrides: tuple[tuple[str, RuleSet], ...] = ()
+
+    def rules_for(self, slug: str) -> RuleSet:
+        """The rules that judge promotions of this prompt."""
+        return next((rules for glob, rules in self.overrides if fnmatchcase(slug, glob)), self.rules)
+
+
+@dataclass(kw_only=True)
+class Standing:
+    """
+    The policy in force. It is swapped as a whole, by one assignment: who needs more than one thing of it that must
+    belong together takes `policy` once.
+    """
+
+    policy: Policy
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deps:
     """
     Attributes:
+        standing: shared by all threads; only a reload assigns to it.
         reads: how many HTTP reads may run at once.
         drafts: baselines that are half read, by watch id; a restart reads them anew.
+        panels: the tests of open watches; a restart puts them together anew, alike to the bit.
     """
 
     store: Store
     platform: PromptPlatform
     notifier: Notifier
     clock: Clock
-    rules: RuleSet
-    terms: Terms
+    standing: Standing
     bell: Bell = field(default_factory=Bell)
     reads: int = 4
     drafts: dict[str, Draft] = field(default_factory=dict)
+    panels: Panels = field(default_factory=Panels)
+
+    @property
+    def policy(self) -> Policy:
+        """What is in force at this moment."""
+        return self.standing.policy
+
+    @property
+    def terms(self) -> Terms:
+        return self.policy.terms
+
+    def rules_for(self, slug: str) -> RuleSet:
+        """The rules that judge promotions of this prompt."""
+        return self.policy.rules_for(slug)
 
     def platform_time(self, now: datetime) -> datetime:
         """`now` by the platform's clock, which stamps promotions and calls."""

@@ -8,7 +8,7 @@ evidence, the verdict, the incident's intent and the notice commit together, by 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
@@ -24,8 +24,8 @@ from watchdog.core.rollback import Event, Saga, SagaState
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import WINDOW, Summary, lag_for, watermark
 from watchdog.errors import PlatformError
+from watchdog.jobs import freeze
 from watchdog.jobs.frames import each
-from watchdog.stats.eprocess import State
 from watchdog.store import incidents, intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
@@ -63,18 +63,37 @@ def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> i
     return each(wanted, lambda watch: _one(deps, watch, now), action="evaluate_failed")
 
 
-def panel_of(connection: Connection, watch: Watch) -> Panel:
-    """The tests that judge this watch, from its frozen baseline; the same every time."""
+def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
+    """The tests that judge this watch, from its frozen baseline: the same every time, so they are kept for a while."""
+    kept = deps.panels.get(watch.id)
+    if kept is not None and kept.is_of(watch):
+        return kept.panel
     baseline = watches.find_baseline(connection, watch.id)
-    return assemble(
+    blocks: tuple[Summary, ...] = ()
+    if baseline is not None:
+        since, until = baseline.from_at - freeze.BLOCK, baseline.until_at
+        stored = intakes.windows_between(connection, freeze.control_owner(watch), since=since, until=until)
+        blocks = tuple(summary for _, summary in stored)
+    panel = assemble(
         watches.rules_of(connection, watch),
         baseline.summary if baseline else None,
         n_windows=watch.n_windows,
         min_baseline_calls=watch.min_baseline_calls,
+        blocks=blocks,
+        alpha_left=watch.alpha_left,
+        calibration=watch.calibration,
     )
+    deps.panels.keep(watch, panel)
+    return panel
 
 
 def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
+    if _rules_changed(deps, watch, now):
+        with deps.store.read() as connection:
+            fresh = watches.find_watch(connection, watch.id)
+        if fresh is None or fresh.state is not WatchState.WATCHING:
+            return False
+        watch = fresh
     look = _look(deps, watch, now)
     if look is None:
         return False
@@ -94,6 +113,38 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
     return look.judgement.verdict is not watch.verdict
 
 
+def _rules_changed(deps: Deps, watch: Watch, now: datetime) -> bool:
+    """
+    Whether the watch goes on under other rules, since the configuration was changed.
+
+    They spend what the earlier ones left of the budget, never a fresh one: of the prior over starts, the part that was
+    invested so far is spent, since the evidence that it can make is at most so large a part of the whole.
+    """
+    wanted = deps.rules_for(watch.prompt_slug)
+    if wanted.digest == watch.rules_digest:
+        return False
+    with deps.store.read() as connection:
+        panel = panel_of(deps, connection, watch)
+        progress = _resume(connection, watch, panel)
+    spent = max((s.spent(progress.states[s.rule.name]) for s in panel.seats if s.test is not None), default=0.0)
+    left = watch.alpha_left * (1.0 - spent)
+    judged = 0
+    if watch.judged_until is not None and watch.first_call_at is not None:
+        judged = max(0, (watch.judged_until - watch.first_call_at) // WINDOW)
+    if left <= 0.0:
+        return False  # nothing is left to judge by: it ends as it began
+    with deps.store.write() as connection:
+        changed = watches.change_rules(
+            connection, watch, wanted, alpha_left=left, n_windows=max(1, watch.n_windows - judged), at=now
+        )
+    if changed:
+        log.info(
+            "a watch goes on under other rules",
+            extra={"action": "rules_changed", "watch_id": watch.id, "alpha_left": round(left, 4)},
+        )
+    return changed
+
+
 def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
     with deps.store.read() as connection:
         intake = intakes.find_intake(connection, watch.id)
@@ -106,7 +157,7 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
         sealed_until = max(intake.sealed_until, watermark(read_until, max(watch.lag, slow)))
         since = watch.judged_until or intake.started_from - WINDOW
         fresh = intakes.windows_between(connection, watch.id, since=since, until=sealed_until)
-        panel = panel_of(connection, watch)
+        panel = panel_of(deps, connection, watch)
         progress = _resume(connection, watch, panel)
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
     judgement = judge(panel, progress, rejected=intake.rejected)
@@ -119,12 +170,15 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
     stored = watches.evidence_of(connection, watch.id)
     if watch.judged_until is None:
         return begin(panel)
+    if not stored:
+        # Other rules took over: they begin here, and what was judged before is no evidence for them.
+        return replace(begin(panel), judged_until=watch.judged_until, first_call_at=watch.first_call_at)
     readings = [Reading.from_json(value) for value in watches.readings_of(connection, watch.id)]
     return Progress(
         judged_until=watch.judged_until,
         first_call_at=watch.first_call_at,
         candidate=watch.candidate,
-        states={rule: State.from_bytes(state) for rule, state in stored.items()},
+        states={seat.rule.name: seat.read(stored[seat.rule.name]) for seat in panel.seats if seat.test is not None},
         tripped_after={r.rule: r.tripped_after for r in readings if r.tripped_after is not None},
     )
 

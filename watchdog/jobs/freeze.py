@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages, words
+from watchdog.core.lens import known_segments
 from watchdog.core.watch import Watch, WatchState
 from watchdog.core.windows import Summary, lag_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError, Refused
@@ -93,6 +94,10 @@ def _freeze(deps: Deps, watch: Watch, now: datetime) -> bool:
     # Calls that started just before the end are here only if they were fast: leave that stretch out altogether.
     until = watch.control_until - lag
     blocks = {start: block for start, block in gathered.blocks.items() if start + BLOCK <= until} or gathered.blocks
+    # Segments that are too rare to be compared with take no room, be there ever so many.
+    known = known_segments(everything)
+    if known:
+        blocks = {start: block.folded(known) for start, block in blocks.items()}
     total = _merged(blocks.values()).merge(_feedback(deps, watch, since))
     limits = _limits(deps, watch, total, gathered)
     with deps.store.write() as connection:

@@ -74,7 +74,7 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Find
         read_until = min(intake.cursor_at, deps.platform_time(now))
         sealed_until = max(intake.sealed_until, watermark(read_until, watch.lag))
         windows = intakes.windows_between(connection, incident.id, since=intake.started_from, until=sealed_until)
-        panel = panel_of(connection, watch)
+        panel = panel_of(deps, connection, watch)
     with deps.store.write() as connection:
         intakes.seal(connection, incident.id, sealed_until)
     tripped = {Reading.from_json(value).rule for value in incident.tripped}

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -116,6 +117,8 @@ watches = Table(
     Column("rules_digest", String(64), nullable=False),
     Column("n_windows", Integer, nullable=False),
     Column("min_baseline_calls", Integer, nullable=False),
+    Column("alpha_left", Float, nullable=False, server_default="1.0"),
+    Column("calibration", JSON, nullable=False, server_default="{}"),
     Column("trouble", Text, nullable=False),
     Column("trouble_since", Instant),
     Column("candidate_label", String(300), nullable=False),
@@ -130,6 +133,17 @@ rulesets = Table(
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("rules", JSON, nullable=False),
+)
+
+# How far days on which nothing changed strayed, by prompt: see `core.calibration`.
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("prompt_id", String(300), primary_key=True),
+    Column("version_id", String(300), nullable=False),
+    Column("rules_digest", String(64), nullable=False),
+    Column("until_at", Instant, nullable=False),
+    Column("result", JSON, nullable=False),
 )
 
 # The evidence of each rule so far, to the bit: a restart continues where it was.

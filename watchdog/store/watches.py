@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
+from watchdog.core.calibration import Calibration
 from watchdog.core.rules import Action, RuleSet
 from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
 from watchdog.core.windows import Summary
@@ -18,7 +19,7 @@ from watchdog.store.tables import baselines, evidence, rulesets, watches
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
 _MS = timedelta(milliseconds=1)
 
@@ -39,8 +40,7 @@ def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
     """Begin a watch under these rules; False when this promotion has one already."""
     if connection.execute(select(watches.c.id).where(watches.c.id == watch.id)).first() is not None:
         return False
-    if connection.execute(select(rulesets.c.digest).where(rulesets.c.digest == rules.digest)).first() is None:
-        connection.execute(insert(rulesets).values(digest=rules.digest, rules=rules.to_json()))
+    _keep_rules(connection, rules)
     connection.execute(
         insert(watches).values(
             id=watch.id,
@@ -63,6 +63,8 @@ def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
             rules_digest=watch.rules_digest,
             n_windows=watch.n_windows,
             min_baseline_calls=watch.min_baseline_calls,
+            alpha_left=watch.alpha_left,
+            calibration={rule: c.to_json() for rule, c in watch.calibration.items()},
             trouble=watch.trouble,
             trouble_since=watch.trouble_since,
             candidate_label=watch.candidate_label,
@@ -75,8 +77,45 @@ def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
     return True
 
 
+def change_rules(
+    connection: Connection, watch: Watch, rules: RuleSet, *, alpha_left: float, n_windows: int, at: datetime
+) -> bool:
+    """
+    Judge from here on by other rules, with what is left of the budget: compare-and-set on (id, state, judged_until,
+    rules); False when another look was first.
+    """
+    _keep_rules(connection, rules)
+    changed = connection.execute(
+        update(watches)
+        .where(watches.c.id == watch.id, watches.c.state == watch.state.value, _judged_as(watch))
+        .where(watches.c.rules_digest == watch.rules_digest)
+        .values(
+            rules_digest=rules.digest,
+            alpha_left=alpha_left,
+            n_windows=n_windows,
+            candidate=Summary().to_json(),
+            readings=[],
+            calibration={},
+        )
+    ).rowcount
+    if changed != 1:
+        return False
+    connection.execute(delete(evidence).where(evidence.c.watch_id == watch.id))
+    what = (
+        f"judged anew by other rules with {100 * alpha_left:.3g} % of the false-alarm budget left; "
+        f"{watch.candidate.calls:,} calls were judged before"
+    )
+    record_event(connection, watch.id, at, "rules_changed", watch.state.value, watch.state.value, what)
+    return True
+
+
+def _keep_rules(connection: Connection, rules: RuleSet) -> None:
+    if connection.execute(select(rulesets.c.digest).where(rulesets.c.digest == rules.digest)).first() is None:
+        connection.execute(insert(rulesets).values(digest=rules.digest, rules=rules.to_json()))
+
+
 def rules_of(connection: Connection, watch: Watch) -> RuleSet:
-    """The rules with which the watch began."""
+    """The rules that judge the watch."""
     value = connection.execute(select(rulesets.c.rules).where(rulesets.c.digest == watch.rules_digest)).scalar_one()
     return RuleSet.from_json(value)
 
@@ -136,12 +175,10 @@ def save_judgement(
     Args:
         states: the evidence by rule name.
     """
-    before = (
-        watches.c.judged_until.is_(None) if watch.judged_until is None else watches.c.judged_until == watch.judged_until
-    )
     changed = connection.execute(
         update(watches)
-        .where(watches.c.id == watch.id, watches.c.state == watch.state.value, before)
+        .where(watches.c.id == watch.id, watches.c.state == watch.state.value, _judged_as(watch))
+        .where(watches.c.rules_digest == watch.rules_digest)
         .values(
             judged_until=judged_until,
             first_call_at=first_call_at,
@@ -158,6 +195,12 @@ def save_judgement(
         rows = [{"watch_id": watch.id, "rule": rule, "state": state} for rule, state in states.items()]
         connection.execute(insert(evidence), rows)
     return True
+
+
+def _judged_as(watch: Watch) -> ColumnElement[bool]:
+    if watch.judged_until is None:
+        return watches.c.judged_until.is_(None)
+    return watches.c.judged_until == watch.judged_until
 
 
 def set_trouble(connection: Connection, watch_id: str, trouble: str, since: datetime | None) -> None:
@@ -245,4 +288,6 @@ def _watch_of(connection: Connection, row: Row[Any]) -> Watch:
         candidate_label=row.candidate_label,
         control_label=row.control_label,
         ended_at=row.ended_at,
+        alpha_left=row.alpha_left,
+        calibration={rule: Calibration.from_json(value) for rule, value in row.calibration.items()},
     )

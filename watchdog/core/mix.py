@@ -1,0 +1,184 @@
+"""
+Did the requests themselves change? A test of the mix beside the verdict, and whether the mix can explain it.
+
+Known segments and input tokens of latency and cost are corrected for by the lens; what is left is named here. A rise of
+failures that disappears once requests of like length are compared is no verdict on the prompt. A change of the model
+that answers is named and explains nothing: it may be just what the promotion did.
+
+The test is a fixed-size one, read at every look: it can only lower a verdict, and only one that the mix explains.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from watchdog.core import words
+from watchdog.core.cells import CellKey
+from watchdog.core.lens import VALUES, bad_of
+from watchdog.core.rules import Metric, Statistic
+from watchdog.errors import StatsInputError
+from watchdog.stats.reference import SMALLEST_STRATUM
+from watchdog.stats.stratified import StratifiedProportionTest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from watchdog.core.panel import Seat
+    from watchdog.core.windows import Summary
+    from watchdog.stats.histogram import FloatArray
+
+LEVEL = 0.001
+# Smaller changes of the mix than a tenth of the calls explain little.
+SMALLEST_MOVE = 0.1
+# Categories with fewer calls in all are taken together: the chi-squared law needs some in each.
+_FEW = 10
+_CACHED_MOVE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """
+    Attributes:
+        tokens_moved: whether the input tokens did.
+        notes: what moved, one sentence each with its numbers; empty when nothing did.
+    """
+
+    tokens_moved: bool
+    notes: tuple[str, ...]
+
+
+def compare(baseline: Summary | None, candidate: Summary) -> Mix:
+    """What moved between the baseline's requests and the candidate's; a handful of these shows no mix."""
+    if baseline is None or candidate.calls < SMALLEST_STRATUM:
+        return Mix(tokens_moved=False, notes=())
+    notes = []
+    segments = _moved(_segments(baseline), _segments(candidate))
+    if segments is not None:
+        notes.append(f"segments moved, most of all {segments}")
+    tokens = _moved(_tokens(baseline), _tokens(candidate)) is not None
+    if tokens:
+        before, now = baseline.input_tokens / baseline.calls, candidate.input_tokens / candidate.calls
+        notes.append(
+            f"input tokens per call {before:,.0f} -> {now:,.0f}: other requests, or a longer prompt; "
+            "latency and cost are compared at like input"
+        )
+    models = _moved(baseline.models, candidate.models)
+    if models is not None:
+        notes.append(f"the model that answers moved, most of all {models}")
+    if (cached := _cached(baseline, candidate)) is not None:
+        notes.append(cached)
+    return Mix(tokens_moved=tokens, notes=tuple(notes))
+
+
+def explains(seat: Seat, baseline: Summary, candidate: Summary) -> bool:
+    """
+    Whether a rise of a share disappears once requests with like input tokens are compared: the calls so far, each
+    length against the baseline's own share there, do not reach the rule's threshold.
+    """
+    rule = seat.rule
+    if rule.statistic is not Statistic.PROPORTION or rule.metric in VALUES or rule.metric is Metric.FEEDBACK:
+        return False
+    n0, y0, n, y = _by_length(seat, baseline, candidate)
+    try:
+        test = StratifiedProportionTest.against(
+            n0, y0, alpha=seat.alpha, n_windows=1, margin_abs=rule.margin_abs, margin_rel=rule.margin_rel
+        )
+    except StatsInputError:
+        return True  # no length is known well enough to contradict it
+    evidence = np.where(test.design.valid, test.increments(n, y), -np.inf)
+    log_e = np.logaddexp.reduce(evidence + test.design.log_prior[:, None], axis=0)
+    return float(np.min(test.design.log_weight_baseline + np.maximum(log_e, 0.0))) < test.design.threshold
+
+
+def _by_length(
+    seat: Seat, baseline: Summary, candidate: Summary
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """
+    Calls and bad ones of both, by segment and length; neighbouring lengths are taken together until the baseline has
+    enough calls of them.
+    """
+    groups: list[tuple[float, float, float, float]] = []
+    segments = sorted({key.segment for key in baseline.cells})
+    for segment in segments:
+        steps = sorted({_place(key) for key in (*baseline.cells, *candidate.cells) if key.segment == segment})
+        group = (0.0, 0.0, 0.0, 0.0)
+        for step in steps:
+            parts = [s.cells.get(CellKey(segment, step if step >= 0 else None)) for s in (baseline, candidate)]
+            counts = [(c.calls, bad_of(seat.rule, c)) if c else (0, 0) for c in parts]
+            group = (
+                group[0] + counts[0][0],
+                group[1] + counts[0][1],
+                group[2] + counts[1][0],
+                group[3] + counts[1][1],
+            )
+            if group[0] >= SMALLEST_STRATUM:
+                groups.append(group)
+                group = (0.0, 0.0, 0.0, 0.0)
+        if group[0] and groups:
+            last = groups.pop()
+            groups.append((last[0] + group[0], last[1] + group[1], last[2] + group[2], last[3] + group[3]))
+    table = np.array(groups).reshape(-1, 4)
+    return table[:, 0], table[:, 1], table[:, 2], table[:, 3]
+
+
+def _place(key: CellKey) -> int:
+    """On the token grid; calls whose input is not known come first."""
+    return -1 if key.tokens is None else key.tokens
+
+
+def _moved(before: Mapping[str, int], now: Mapping[str, int]) -> str | None:
+    """Which category's share moved most, when the shares moved at all; None otherwise."""
+    n0, n1 = sum(before.values()), sum(now.values())
+    if not n0 or not n1:
+        return None
+    names = sorted({*before, *now})
+    share0 = np.array([before.get(name, 0) / n0 for name in names])
+    share1 = np.array([now.get(name, 0) / n1 for name in names])
+    if 0.5 * float(np.abs(share1 - share0).sum()) < SMALLEST_MOVE:
+        return None
+    if _p_value(share0 * n0, share1 * n1) > LEVEL:
+        return None
+    most = int(np.argmax(np.abs(share1 - share0)))
+    return f"{names[most] or '(none)'} {words.percent(float(share0[most]))} -> {words.percent(float(share1[most]))}"
+
+
+def _p_value(before: FloatArray, now: FloatArray) -> float:
+    """Chi-squared test that both counts come from the same shares, rare categories taken together."""
+    table = np.stack([before, now]).astype(np.float64)
+    rare = table.sum(axis=0) < _FEW
+    table = np.concatenate([table[:, ~rare], table[:, rare].sum(axis=1, keepdims=True)], axis=1)
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2:
+        return 1.0
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
+    return float(special.chdtrc(table.shape[1] - 1, float(((table - expected) ** 2 / expected).sum())))
+
+
+def _segments(calls: Summary) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for key, cell in calls.cells.items():
+        counts[key.segment] = counts.get(key.segment, 0) + cell.calls
+    return counts
+
+
+def _tokens(calls: Summary) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for key, cell in calls.cells.items():
+        if key.tokens is not None:
+            counts[str(key.tokens)] = counts.get(str(key.tokens), 0) + cell.calls
+    return counts
+
+
+def _cached(baseline: Summary, candidate: Summary) -> str | None:
+    if not baseline.input_tokens or not candidate.input_tokens:
+        return None
+    before = baseline.cached_tokens / baseline.input_tokens
+    now = candidate.cached_tokens / candidate.input_tokens
+    if math.fabs(now - before) < _CACHED_MOVE:
+        return None
+    return f"input tokens from the provider's cache {words.percent(before)} -> {words.percent(now)}"
