@@ -10,13 +10,13 @@ import pytest
 
 from tests.builders import T0, call, rule_set, success_rule
 from watchdog.core.judge import Progress, advance, begin, judge
-from watchdog.core.judgement import ReadingState
+from watchdog.core.judgement import Judgement, ReadingState
 from watchdog.core.model import ErrorKind
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.rules import Action, Metric, Rule, Statistic
+from watchdog.core.seat import Track
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary, summarise
-from watchdog.stats.eprocess import State
 
 N_WINDOWS = 8640
 Windows = list[tuple[datetime, Summary]]
@@ -81,7 +81,7 @@ def test_the_clock_starts_with_the_first_call_that_carries_the_version() -> None
     waited = advance(seats, begin(seats), [], sealed_until=T0 + 500 * WINDOW)
 
     assert waited.judged_until is None
-    assert dict.fromkeys(waited.states, 0) == {name: s.steps for name, s in waited.states.items()}
+    assert dict.fromkeys(waited.states, 0) == {name: s.wealth.steps for name, s in waited.states.items()}
 
 
 def test_the_verdict_does_not_depend_on_when_one_looked() -> None:
@@ -95,7 +95,7 @@ def test_the_verdict_does_not_depend_on_when_one_looked() -> None:
     for i in range(0, len(windows), 7):
         part = windows[i : i + 7]
         stepwise = advance(seats, stepwise, part, sealed_until=part[-1][0] + WINDOW)
-        stored = {name: State.from_bytes(state.to_bytes()) for name, state in stepwise.states.items()}
+        stored = {name: Track.from_bytes(state.to_bytes()) for name, state in stepwise.states.items()}
         stepwise = replace(stepwise, states=stored)
 
     assert {n: s.to_bytes() for n, s in at_once.states.items()} == {n: s.to_bytes() for n, s in stepwise.states.items()}
@@ -229,3 +229,46 @@ def test_a_limit_that_the_baseline_breaks_as_well_stays_silent() -> None:
 
     assert Verdict.OK is judgement.verdict
     assert "the baseline itself is beyond this limit" in judgement.readings[1].sentence
+
+
+LATE = [True] * 150 + [False] * 20
+
+
+def late_verdict(rule: Rule) -> Judgement:
+    seats = panel(rule)
+    return judge(seats, judged(seats, each_in_its_window(*LATE)))
+
+
+def test_what_got_worse_long_after_the_promotion_is_for_a_human() -> None:
+    """A prompt takes effect with its first call: after 150 good ones something else changed, as far as anyone knows."""
+    judgement = late_verdict(success_rule())
+
+    assert Verdict.REGRESSED is judgement.verdict
+    assert Action.SUGGEST is judgement.tripped[0].action
+    assert "began about 150 calls after the promotion, so that the promotion is hardly its cause" in judgement.reason
+
+
+@pytest.mark.parametrize("most", Action)
+def test_a_rule_may_say_what_is_done_about_a_late_regression(most: Action) -> None:
+    """Where prompts are known to fail on what only comes later."""
+    assert most is late_verdict(success_rule(late_onset=most)).tripped[0].action
+
+
+def test_a_limit_acts_whoever_is_to_blame() -> None:
+    """The user said that so many failures are too many."""
+    floor = Rule(name="floor", metric=Metric.SUCCESS, statistic=Statistic.LIMIT, limit_share=0.3)
+
+    assert Action.REVERT is late_verdict(floor).tripped[0].action
+
+
+def test_what_was_bad_before_the_promotion_is_for_a_human() -> None:
+    """The previous version's last blocks failed as often as the new one's calls."""
+    blocks = [calls(10, 0)] * 90 + [calls(10, 4)] * 3
+    whole = Summary()
+    for block in blocks:
+        whole = whole.merge(block)
+    seats = assemble(rule_set(success_rule()), whole, n_windows=N_WINDOWS, min_baseline_calls=50, blocks=blocks)
+    judgement = judge(seats, judged(seats, each_in_its_window(*[i % 5 > 1 for i in range(300)])))
+
+    assert Action.SUGGEST is judgement.tripped[0].action
+    assert "the previous version's last calls were as bad already" in judgement.reason

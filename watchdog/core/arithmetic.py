@@ -13,7 +13,7 @@ from watchdog.stats.interval import mean_ratio_lower, proportion_rise, quantile_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from watchdog.core.panel import Seat
+    from watchdog.core.seat import Seat
     from watchdog.core.windows import Summary
 
 _BOUND = "(95 %, any time)"

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 
 from watchdog.core import words
 from watchdog.core.arithmetic import sentence
-from watchdog.core.judgement import Judgement, Reading, ReadingState
+from watchdog.core.judgement import Judgement, Reading, ReadingState, milder
 from watchdog.core.mix import Mix, compare, explains
-from watchdog.core.panel import Evidence, Panel, Seat, observations
 from watchdog.core.rules import Action, Metric
+from watchdog.core.seat import Evidence, Seat, observations
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from watchdog.core.panel import Panel
 
 # Fewer calls than this do not show that a version is good, whatever they look like.
 ENOUGH_CALLS = 20
@@ -185,6 +187,7 @@ def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
 def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
     rule = seat.rule
     seen = observations(seat.lens, progress.candidate)
+    action = seat.action
     if seat.test is None:
         state, nats, needed, line = ReadingState.UNABLE, 0.0, math.log(1.0 / seat.alpha), seat.unable
     else:
@@ -209,6 +212,9 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
             needed_nats=needed,
             with_bound=state in _BOUNDED,
         )
+        if state is ReadingState.TRIPPED and (late := _late(seat, evidence)):
+            action = milder(action, rule.when_late)
+            line = f"{line}; {late}"
         if seat.calibration is not None and seat.calibration.raised:
             line = f"{line}; {seat.calibration.sentence()}"
         if state is ReadingState.UNFAMILIAR:
@@ -219,7 +225,7 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
     return Reading(
         rule=rule.name,
         metric=rule.metric,
-        action=seat.action,
+        action=action,
         severity=rule.severity,
         state=state,
         calls=seen,
@@ -229,6 +235,18 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
         compares=rule.needs_baseline,
         tripped_after=progress.tripped_after.get(rule.name),
     )
+
+
+def _late(seat: Seat, evidence: Evidence) -> str:
+    """That it did not begin with the promotion, and when it did; empty where it may have."""
+    began = seat.beginning(evidence)
+    if began is None or began.with_promotion:
+        return ""
+    if began.after_calls:
+        when = f"began about {words.count(began.after_calls, 'call')} after the promotion"
+    else:
+        when = "the previous version's last calls were as bad already"
+    return f"{when}, so that the promotion is hardly its cause"
 
 
 def doubt(calls: int, rejected: Mapping[str, int]) -> str:

@@ -28,7 +28,7 @@ from watchdog.stats.stratified import StratifiedProportionTest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from watchdog.core.panel import Seat
+    from watchdog.core.seat import Seat
     from watchdog.core.windows import Summary
     from watchdog.stats.histogram import FloatArray
 

@@ -93,6 +93,8 @@ class Rule:
         weight: > 0, share of the promotion's false-alarm budget; weights of the active rules are scaled to sum to 1.
         min_calls: candidate calls before which this rule says nothing.
         method: which test answers; FIXED on latency or cost needs a quantile.
+        late_onset: the most that is done where the numbers got worse some time after the promotion, or before it; None
+            for SUGGEST, and for REVERT where the statistic is LIMIT: a limit holds whoever is to blame.
     """
 
     name: str
@@ -109,10 +111,18 @@ class Rule:
     action: Action = Action.REVERT
     severity: Severity = Severity.CRITICAL
     method: Method = Method.SEQUENTIAL
+    late_onset: Action | None = None
 
     @property
     def needs_baseline(self) -> bool:
         return self.statistic in COMPARES_WITH_BASELINE
+
+    @property
+    def when_late(self) -> Action:
+        """The most that is done where it did not begin with the promotion."""
+        if self.late_onset is not None:
+            return self.late_onset
+        return Action.REVERT if self.statistic is Statistic.LIMIT else Action.SUGGEST
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -129,6 +139,7 @@ class Rule:
             "error_kind": None if kind is None else ErrorKind(kind),
             "action": Action(value["action"]),
             "severity": Severity(value["severity"]),
+            "late_onset": None if value.get("late_onset") is None else Action(value["late_onset"]),
             "method": Method(value.get("method", Method.SEQUENTIAL.value)),  # rules stored by an earlier version
         }
         return cls(**{**value, **enums})
