@@ -14,6 +14,7 @@ from watchdog.store import journal
 from watchdog.store.engine import SingleDaemon
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from watchdog.jobs.deps import Deps
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 EXIT_DEAD = 70
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Signals that are taken together; more than a person sends.
+_MANY = 4096
 
 
 @dataclass
@@ -60,20 +63,61 @@ class Daemon:
         log.info("stopped", extra={"action": "stopped"})
 
 
+class Hangups:
+    """
+    SIGHUP, from before the configuration is read: a daemon that is still starting must neither be ended by it nor miss
+    it. Later `Signals` takes it, and after that it does nothing.
+
+    Attributes:
+        came: one came while nobody waited.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._had_terminal = _has_terminal()
+        # nohup says that the process is to outlive its terminal.
+        self._before = signal.signal(signal.SIGHUP, self._note)
+
+    @property
+    def mean_the_end(self) -> bool:
+        """Whether the terminal is gone: nobody asks for a reload then."""
+        return self._had_terminal and self._before is not signal.SIG_IGN and not _has_terminal()
+
+    def release(self) -> None:
+        """SIGHUP does again what it did before, for one that came as well."""
+        signal.signal(signal.SIGHUP, self._before)
+        if self.came:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    def _note(self, *_: object) -> None:
+        self.came = True
+
+
 class Signals:
     """
-    SIGTERM and SIGINT as something that the main thread can wait for.
+    SIGTERM and SIGINT, and SIGHUP where it is asked for, as something that the main thread can wait for.
 
     Python runs a handler when the main thread comes round to it, which one that waits for a lock may not do for long;
     and a handler that sets an Event can meet the lock that the waiting thread holds. A pipe has neither trouble: the
-    interpreter's own handler writes to it, in whatever thread the kernel chose.
+    interpreter's own handler writes the signal's number to it, in whatever thread the kernel chose.
     """
+
+    def __init__(self, hangups: Hangups | None = None) -> None:
+        """
+        Args:
+            hangups: SIGHUP is waited for too; None leaves it as it is.
+        """
+        self._hangups = hangups
+        self._numbers = _SIGNALS if hangups is None else (*_SIGNALS, signal.SIGHUP)
 
     def __enter__(self) -> Self:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
-        self._woken_before = signal.set_wakeup_fd(self._writer)
+        # First the pipe, then the handlers: one that comes in between is in the pipe, or was noted.
+        self._woken_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._before = {number: signal.signal(number, _nothing) for number in self._numbers}
+        if self._hangups is not None and self._hangups.came:
+            os.write(self._writer, bytes([signal.SIGHUP]))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,18 +127,49 @@ class Signals:
         os.close(self._reader)
         os.close(self._writer)
 
-    def wait(self) -> None:
-        """Returns with the first signal; the next one ends the process at once, by the kernel."""
-        os.read(self._reader, 1)
+    def wait(self, on_hangup: Callable[[], object] | None = None) -> None:
+        """
+        Returns with the first signal that ends; the next one ends the process at once, by the kernel.
+
+        Args:
+            on_hangup: called for SIGHUP, once where several came together.
+        """
+        while True:
+            numbers = set(os.read(self._reader, _MANY))
+            if numbers & set(_SIGNALS) or (self._hangups is not None and self._hangups.mean_the_end):
+                break
+            if signal.SIGHUP in numbers and on_hangup is not None:
+                on_hangup()
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
 
 
-def run_until_signal(deps: Deps) -> None:
-    """Run until SIGTERM or SIGINT, then drain; a second signal ends the process at once, which loses nothing."""
-    with Signals() as signals, Daemon(deps):
-        signals.wait()
+def run_until_signal(
+    deps: Deps, *, hangups: Hangups | None = None, on_hangup: Callable[[], object] | None = None
+) -> None:
+    """
+    Run until SIGTERM or SIGINT, then drain; a second signal ends the process at once, which loses nothing.
+
+    Args:
+        hangups: without them SIGHUP is left as it is.
+        on_hangup: called in this thread for SIGHUP.
+    """
+    with Signals(hangups) as signals, Daemon(deps):
+        signals.wait(on_hangup)
         log.info("stopping; another signal ends it at once", extra={"action": "stopping"})
+
+
+def _nothing(*_: object) -> None:
+    """A handler: the interpreter has written to the pipe, and that is all."""
+
+
+def _has_terminal() -> bool:
+    """Whether the process has a controlling terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _give_up(why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -138,3 +139,59 @@ def test_without_a_configuration_it_says_how_to_get_one(tmp_path, command):
 
     assert 2 == ended.status
     assert "no config.toml here; name one with --config, or copy config.example.toml to config.toml" in ended.err
+
+
+def test_at_a_known_rate_it_says_what_each_rule_needs(tmp_path):
+    """Calls and time, for a worsening in words, and what it assumes."""
+    shutil.copy(EXAMPLE, tmp_path / "config.toml")
+
+    ended = promptwatch("check", "--rate", "0.4", folder=tmp_path, env=ENV)
+
+    assert "Strength of the rules at 0.4 calls/s, baseline of 34,560 calls (assumed: success 99 %" in ended.out
+    assert re.search(r"success: +needs about \d+ calls, \d+ min, to see -5 pp \(failures 1 % -> 6 %\)", ended.out)
+
+
+def test_warnings_do_not_fail_it(tmp_path):
+    """A rule that is silent at this traffic is no mistake of the file."""
+    shutil.copy(EXAMPLE, tmp_path / "config.toml")
+
+    ended = promptwatch("check", "--rate", "0.01", "--baseline-calls", "100", "--json", folder=tmp_path, env=ENV)
+
+    report = json.loads(ended.out)
+    assert 0 == ended.status
+    assert any("rule latency_p95 is silent: baseline of 100 calls" in warning for warning in report["warnings"])
+    assert 100 == report["strength"][0]["baseline_calls"]
+    assert "success" == report["strength"][0]["forecasts"][0]["rule"]
+
+
+def test_a_baseline_without_a_rate_is_a_usage_error(tmp_path):
+    """It would say nothing."""
+    shutil.copy(EXAMPLE, tmp_path / "config.toml")
+
+    ended = promptwatch("check", "--baseline-calls", "100", folder=tmp_path, env=ENV)
+
+    assert (2, "promptwatch: --baseline-calls says nothing without --rate\n") == (ended.status, ended.err)
+
+
+def test_what_the_daemon_has_seen_is_better_than_any_assumption(finished, tmp_path):
+    """The prompts in its database, each at its own rate and from its own baseline."""
+    (tmp_path / "config.toml").write_text(
+        f'{EXAMPLE.read_text()}\n[store]\nurl = "sqlite:///{finished.folder / "watchdog.db"}"\n'
+    )
+
+    ended = promptwatch("check", "--json", folder=tmp_path, env=ENV)
+
+    report = json.loads(ended.out)
+    assert 0 == ended.status
+    assert "" == report["assumed"]
+    assert report["strength"]
+    assert all(seen["prompt"] and seen["rate_per_s"] > 0 for seen in report["strength"])
+
+
+@pytest.mark.parametrize(("which", "key"), [("config", "platform"), ("rules", "rule")])
+def test_the_schema_for_editors_is_printed(tmp_path, which, key):
+    """JSON on standard output, and nothing else is needed for it."""
+    ended = promptwatch("schema", which, folder=tmp_path)
+
+    assert (0, "") == (ended.status, ended.err)
+    assert key in json.loads(ended.out)["properties"]

@@ -37,7 +37,7 @@ BROKEN = [
         column=1,
         key="watch.promts",
         message="unknown key `promts`; did you mean `prompts`? allowed: `prompts`, `exclude`, `environment`, "
-        "`baseline`, `length`, `min_baseline_calls`, `act`, `tick`",
+        "`baseline`, `length`, `min_baseline_calls`, `act`, `tick`, `segment_by`",
     ),
     Broken(
         why="a key that nothing resembles",
@@ -53,8 +53,8 @@ BROKEN = [
         line=5,
         column=2,
         key="recovry",
-        message="unknown key `recovry`; did you mean `recovery`? allowed: `platform`, `watch`, `rules`, `recovery`, "
-        "`slack`, `store`, `log`",
+        message="unknown key `recovry`; did you mean `recovery`? allowed: `platform`, `watch`, `rules`, `prompts`, "
+        "`recovery`, `slack`, `store`, `log`",
     ),
     Broken(
         why="a key in the wrong table",
@@ -289,7 +289,107 @@ BROKEN = [
         column=1,
         key="rules.change.success.metric",
         message="unknown key `metric`; allowed: `quantile`, `margin_abs`, `margin_rel`, `limit_share`, `limit_ms`, "
-        "`limit_usd`, `weight`, `min_calls`, `action`, `severity`",
+        "`limit_usd`, `weight`, `min_calls`, `action`, `severity`, `method`, "
+        "`late_onset`",
+    ),
+    Broken(
+        why="a threshold that nobody offers",
+        text='[rules]\nthreshold = "certifed"',
+        line=6,
+        column=1,
+        key="rules.threshold",
+        message='got "certifed" (did you mean `certified`?); must be one of `proven`, `certified`',
+    ),
+    Broken(
+        why="a method that cannot answer",
+        text='[rules.change.latency_p95]\nmethod = "fisher"',
+        line=6,
+        column=1,
+        key="rules.change.latency_p95.method",
+        message="`fisher` cannot answer the statistic `quantile`; must be `sequential`, or left out",
+    ),
+    Broken(
+        why="a method among several that cannot answer",
+        text='[rules.change.latency_distribution]\nmethod = "welch"',
+        line=6,
+        column=1,
+        key="rules.change.latency_distribution.method",
+        message="`welch` cannot answer the statistic `distribution`; must be one of `sequential`, `mann_whitney`, `ks`",
+    ),
+    Broken(
+        why="a count of calls over a mean",
+        text='[rules]\npacks = ["cost-guard"]\n[rules.change.cost_guard_ceiling]\nmethod = "fixed"',
+        line=8,
+        column=1,
+        key="rules.change.cost_guard_ceiling.method",
+        message="`fixed` counts the calls above a limit, and a limit on the mean has none to count; set `quantile`, "
+        "such as 0.95, or leave `method` out",
+    ),
+    Broken(
+        why="prompts as one table",
+        text='[prompts]\nmatch = "a"',
+        line=5,
+        column=2,
+        key="prompts",
+        message="got a table; must be one table or more, each opened by the line `[[prompts]]`",
+    ),
+    Broken(
+        why="prompts at the top",
+        text='[watch]\n[[prompts]]\nprompts = ["a"]\nmatch = "*"',
+        line=7,
+        column=1,
+        key="prompts[0].prompts",
+        message="unknown key `prompts`; allowed: `match`, `packs`, `alpha`, `threshold`, `change`",
+    ),
+    Broken(
+        why="rules for no prompts",
+        text="[[prompts]]\nalpha = 0.01",
+        line=5,
+        column=3,
+        key="prompts[0].match",
+        message='is missing; must be a glob on the slug of a prompt, such as "*" or "support-*"',
+    ),
+    Broken(
+        why="the same prompts twice",
+        text='[[prompts]]\nmatch = "a-*"\n[[prompts]]\nmatch = "a-*"',
+        line=8,
+        column=1,
+        key="prompts[1].match",
+        message="`a-*` is matched by an earlier table, and the first one counts; join the two",
+    ),
+    Broken(
+        why="a rule that the packs for these prompts do not have",
+        text='[[prompts]]\nmatch = "a-*"\npacks = ["cost-guard"]\n[prompts.change.success]\nweight = 1',
+        line=8,
+        column=17,
+        key="prompts[0].change.success",
+        message="no pack has a rule `success`; the packs have: `cost_guard_mean`, `cost_guard_p95`, "
+        "`cost_guard_ceiling`",
+    ),
+    Broken(
+        why="a change for some prompts that does not fit its rule",
+        text='[[prompts]]\nmatch = "a-*"\n[prompts.change.success]\nquantile = 0.95',
+        line=8,
+        column=1,
+        key="prompts[0].change.success.quantile",
+        message="means nothing with the statistic `proportion` of `success`; remove it",
+    ),
+    Broken(
+        why="an unknown pack for some prompts",
+        text='[[prompts]]\nmatch = "a-*"\npacks = ["strct"]',
+        line=7,
+        column=10,
+        key="prompts[0].packs[0]",
+        message="there is no built-in pack `strct`; did you mean `strict`? built-in: `cost-guard`, `default`, "
+        "`json-output`, `latency-guard`, `strict`; a file of your own ends in `.toml`",
+    ),
+    Broken(
+        why="a label with blanks around it",
+        text='[watch]\nsegment_by = " task"',
+        line=6,
+        column=1,
+        key="watch.segment_by",
+        message='got " task"; must be a label that the calls carry, such as "task"',
     ),
 ]
 
@@ -368,6 +468,31 @@ def test_all_mistakes_are_reported_at_once_in_the_order_of_the_lines(bench: Benc
         ("promptwatch.toml", 11, "log.level"),
         ("mine.toml", 2, "rule.x.margin_rel"),
     ] == [(issue.file.rpartition("/")[2], issue.line, issue.key) for issue in issues]
+
+
+def test_issues_of_some_prompts_come_with_all_others(bench: Bench) -> None:
+    """A table that can be read is checked although the one beside it, and the rest of the file, cannot."""
+    issues = bench.issues(
+        PLATFORM
+        + '[log]\nlevel = "loud"\n'
+        + '[[prompts]]\nmatch = 3\n[[prompts]]\nmatch = "a"\n[prompts.change.succes]\nweight = 1\n'
+    )
+
+    assert [(5, "log.level"), (7, "prompts[0].match"), (10, "prompts[1].change.succes")] == [
+        (issue.line, issue.key) for issue in issues
+    ]
+
+
+def test_what_is_wrong_with_a_pack_is_said_once(bench: Bench) -> None:
+    """However many tables name it."""
+    bench.write('description = "mine"\n[rule.x]\nmetric = "cost"\nstatistic = "mean"\n', "mine.toml")
+
+    issue = bench.issue(
+        f'{PLATFORM}[rules]\npacks = ["mine.toml"]\n[[prompts]]\nmatch = "a"\n'
+        '[[prompts]]\nmatch = "b"\npacks = ["mine.toml"]\n'
+    )
+
+    assert "rule.x.margin_rel" == issue.key
 
 
 def test_the_caret_stands_below_the_key(bench: Bench) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from tests.config.workbench import PLATFORM, Bench
-from watchdog.config.check import check, lines, rule_sentence
+from watchdog.config.check import check, rule_sentence
+from watchdog.config.report_text import lines
+from watchdog.config.strength import assumed_traffic
 from watchdog.core.model import ErrorKind
 from watchdog.core.rules import Action, Metric, Rule, Statistic
 from watchdog.errors import ConfigError
@@ -95,6 +100,7 @@ def test_the_report_reads_as_a_whole(bench: Bench) -> None:
         f'{PLATFORM}[watch]\nexclude = ["test-*"]\nbaseline = "7d"\n{SLACK}[rules]\npacks = ["cost-guard"]'
     )
     report = lines(check(settings, bench.env))
+    strength = report[report.index("Secrets:") - 6 : report.index("Secrets:") - 1]
 
     assert (
         f"{bench.config} is valid.",
@@ -113,10 +119,80 @@ def test_the_report_reads_as_a_whole(bench: Bench) -> None:
         "  cost_guard_ceiling: alerts when the mean cost of a call is above $0.5, with or without a baseline (0.05 %)",
         f"  digest {settings.rules.digest[:12]}",
         "",
+        *strength,
+        "",
         "Secrets:",
         "  platform.token = env:PROMPTHELM_TOKEN: 36 characters",
         "  slack.token = env:PROMPTHELM_TOKEN: 36 characters",
     ) == report
+
+
+def test_the_strength_at_typical_rates_is_a_table(bench: Bench) -> None:
+    """Where nothing is known of the traffic; what is assumed stands above it."""
+    report = lines(check(bench.load(f'{PLATFORM}[rules]\npacks = ["cost-guard"]'), bench.env))
+    (first,) = [n for n, line in enumerate(report) if line.startswith("Strength")]
+    head, *rows = report[first + 1 : first + 5]
+
+    assert "`--rate` says more (assumed: success 99 %, 0.5 % for one kind of error" in report[first]
+    assert ["rule", "to see", "0.01/s", "0.1/s", "1/s"] == re.split(" {2,}", head.strip())
+    assert ["cost x1.5", "cost x2", "mean cost at $1.00"] == [re.split(" {2,}", row.strip())[1] for row in rows]
+    assert all(re.search(r"  \d+ calls, [\dhmins ]+$", row) for row in rows)
+
+
+def test_the_strength_at_a_known_rate_is_a_sentence_a_rule(bench: Bench) -> None:
+    """How many calls, how long, for what; and what it can see at all."""
+    settings = bench.load(PLATFORM)
+    traffic = assumed_traffic(settings.rules, rate_per_s=0.4, baseline_calls=34_560)
+    report = lines(check(settings, bench.env, (traffic,)))
+
+    (head,) = [line for line in report if line.startswith("Strength")]
+    assert head.startswith("Strength of the rules at 0.4 calls/s, baseline of 34,560 calls (assumed: success 99 %,")
+    (success,) = [line for line in report if "needs about" in line and "  success: " in line]
+    assert re.fullmatch(
+        r"  success: +needs about 3\d0 calls, 1\d min, to see -5 pp \(failures 1 % -> 6 %\); a whole watch shows "
+        r"-1\.\d pp at the least",
+        success,
+    )
+
+
+def test_the_strength_of_a_prompt_rests_on_its_own_baseline(bench: Bench) -> None:
+    """Nothing is assumed, and its own rules count."""
+    settings = bench.load(f'{PLATFORM}[[prompts]]\nmatch = "a"\npacks = ["cost-guard"]\n')
+    seen = assumed_traffic(settings.rules, rate_per_s=0.5, baseline_calls=20_000)
+    report = check(settings, bench.env, (replace(seen, prompt="a"),))
+
+    assert "" == report.assumed
+    assert ["cost_guard_mean", "cost_guard_p95", "cost_guard_ceiling"] == [
+        forecast.rule for forecast in report.strength[0].forecasts
+    ]
+    assert "Strength of the rules for a at 0.5 calls/s, baseline of 20,000 calls:" in lines(report)
+
+
+def test_rules_for_some_prompts_are_said_as_far_as_they_differ(bench: Bench) -> None:
+    """What is added or changed, and what is missing."""
+    settings = bench.load(
+        f'{PLATFORM}[[prompts]]\nmatch = "a"\nalpha = 0.01\nthreshold = "certified"\n'
+        '[prompts.change.success]\nmargin_abs = 0.02\nmethod = "fisher"\n'
+        '[[prompts]]\nmatch = "b"\npacks = ["cost-guard"]\n[[prompts]]\nmatch = "c"\n'
+    )
+    report = lines(check(settings, bench.env))
+    digests = [override.rules.digest[:12] for override in settings.overrides]
+
+    first = report.index(f'For prompts "a" (alpha 1 %, threshold certified, digest {digests[0]}):')
+    assert (
+        "  success: reverts when the failure rate rises by more than 2 pp over the baseline, by Fisher's exact test "
+        "(0.4 %)"
+    ) == report[first + 1]
+    assert f'For prompts "b" (digest {digests[1]}):' in report
+    assert "  without success, success_floor, latency_p95, latency_distribution, cost, feedback" in report
+    assert "  the same rules" == report[report.index(f'For prompts "c" (digest {digests[2]}):') + 1]
+
+
+def test_a_certified_threshold_is_said(bench: Bench) -> None:
+    """Where the promise is."""
+    report = lines(check(bench.load(f'{PLATFORM}[rules]\nthreshold = "certified"\n'), bench.env))
+
+    assert any("trip any of them, certified by simulation; its share" in line for line in report)
 
 
 def test_the_budget_is_shared_out_by_weight(bench: Bench) -> None:

@@ -6,10 +6,11 @@ import re
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from watchdog.config.json_schema import config_schema, rules_schema
 from watchdog.config.kinds import duration_text
 from watchdog.config.packs import builtin_packs, load_rules
 from watchdog.config.rule_schema import PackTable
@@ -24,9 +25,11 @@ from watchdog.config.settings import (
 )
 from watchdog.config.table import keys_of
 from watchdog.core.model import ErrorKind
-from watchdog.core.rules import ALLOWED_STATISTICS, Metric, Rule, Statistic
+from watchdog.core.rules import ALLOWED_METHODS, ALLOWED_STATISTICS, Action, Method, Metric, Rule, Statistic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.config.workbench import Bench
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -71,7 +74,9 @@ def test_the_keys_of_a_pack_are_the_documented_ones() -> None:
     """The same for rule packs."""
     expected = {".".join(path) for path in keys_of(PackTable)}
 
-    assert expected == {key for key, _ in ROW.findall(RULES) if key == "alpha" or "." in key or key == "description"}
+    assert expected == {
+        key for key, _ in ROW.findall(RULES) if "." in key or key in ("alpha", "description", "threshold")
+    }
 
 
 DEFAULTS = [
@@ -124,6 +129,16 @@ def test_the_documented_statistics_of_a_metric_are_the_allowed_ones() -> None:
         }
 
 
+def test_every_method_is_documented_with_what_it_answers() -> None:
+    """The table of methods is the judge's own."""
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \| [^|]+ \|$", RULES, re.MULTILINE))
+
+    for method in Method:
+        answers = {statistic for statistic, methods in ALLOWED_METHODS.items() if method in methods}
+        named = {statistic for statistic in Statistic if f"`{statistic.value}`" in rows[method.value]}
+        assert answers == (named - {Statistic.QUANTILE} or set(Statistic))
+
+
 def test_every_kind_of_error_is_documented() -> None:
     """A user can pick the one that is meant."""
     assert [] == [kind.value for kind in ErrorKind if f'`"{kind.value}"`' not in RULES]
@@ -140,7 +155,39 @@ def test_the_packs_in_the_documentation_work(bench: Bench) -> None:
 
 
 def test_the_configuration_in_the_documentation_works(bench: Bench) -> None:
-    """The shortest complete configuration is one."""
-    (example,) = re.findall(r"```toml\n(.*?)```", CONFIGURATION, re.DOTALL)
+    """The shortest complete configuration is one, and the example of rules for some prompts goes with it."""
+    shortest, overrides = re.findall(r"```toml\n(.*?)```", CONFIGURATION, re.DOTALL)
 
-    assert "https://api.prompthelm.app" == bench.load(example).platform.url
+    assert "https://api.prompthelm.app" == bench.load(shortest).platform.url
+    success = bench.load(shortest + overrides).rules_for("support-reply").rules[0]
+    assert ("success", 0.02, Action.SUGGEST) == (success.name, success.margin_abs, success.action)
+
+
+def described(schema: dict[str, Any], root: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Path and description of every key of a schema that has both."""
+    text = schema.get("description", "")
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    inner = schema.get("additionalProperties") or schema.get("items")
+    if "properties" in schema:
+        for name, value in schema["properties"].items():
+            yield from described(value, root, (*path, name))
+    elif isinstance(inner, dict) and "$ref" in inner:
+        yield from described(inner, root, (*path, "*"))
+    elif text:
+        yield ".".join(path), text.partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("page", "schema"), [(CONFIGURATION, config_schema()), (RULES, rules_schema())], ids=["configuration", "rules"]
+)
+def test_editors_say_what_the_documentation_says(page: str, schema: dict[str, Any]) -> None:
+    """The meaning in a key's row is the description in its schema; changes of rules refer to the other page."""
+    rows = dict(ROW.findall(page))
+    expected = {
+        key: text
+        for key, text in described(schema, schema)
+        if ".change." not in key and not key.startswith("platform.paths.")
+    }
+
+    assert expected == {key: rows[key].rstrip("| ").rpartition(" | ")[2] for key in expected}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.config.workbench import PLATFORM, Bench
+from tests.config.workbench import PLATFORM, Bench, switched_on
 from watchdog.config.load import load_settings
 from watchdog.config.packs import load_rules
 from watchdog.config.schema import ConfigTable
@@ -201,17 +201,10 @@ def test_the_example_is_valid_as_it_is() -> None:
 
 def test_the_example_is_valid_with_every_line_switched_on(bench: Bench) -> None:
     """What the example shows in comments is no less true than the rest."""
-    lines = []
-    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
-        body = line.removeprefix("# ")
-        switched_on = body != line and (body.startswith("[") or (" = " in body and body[0].isalpha()))
-        # One way into Slack, and one database, at a time.
-        other_way = body.startswith(("webhook", 'url = "env:'))
-        lines.append(body if switched_on and not other_way else line)
     bench.write("pem", "company-ca.pem")
     bench.env["SLACK_BOT_TOKEN"] = "xoxb-1"
 
-    settings = bench.load("\n".join(lines))
+    settings = bench.load(switched_on(EXAMPLE.read_text(encoding="utf-8")))
 
     assert "C0123456789" == settings.slack.channel if settings.slack else False
     assert set(PLATFORM_PATHS) == set(settings.platform.paths)

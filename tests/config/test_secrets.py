@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.config.workbench import PLATFORM, TOKEN, Bench
-from watchdog.config.check import check, lines
+from watchdog.config.check import check
 from watchdog.config.disclosure import names_secret
+from watchdog.config.report_text import lines
 from watchdog.config.schema import ConfigTable
 from watchdog.config.secret import SecretRef
 from watchdog.config.table import keys_of

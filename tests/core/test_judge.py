@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import T0, call, rule_set, success_rule
 from watchdog.core.judge import Progress, advance, begin, judge
-from watchdog.core.judgement import Judgement, ReadingState
+from watchdog.core.judgement import Judgement, Late, ReadingState
 from watchdog.core.model import ErrorKind
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.rules import Action, Metric, Rule, Statistic
@@ -231,12 +231,16 @@ def test_a_limit_that_the_baseline_breaks_as_well_stays_silent() -> None:
     assert "the baseline itself is beyond this limit" in judgement.readings[1].sentence
 
 
-LATE = [True] * 150 + [False] * 20
+LATE = [True] * 150 + [False] * 200
 
 
 def late_verdict(rule: Rule) -> Judgement:
     seats = panel(rule)
-    return judge(seats, judged(seats, each_in_its_window(*LATE)))
+    progress = begin(seats)
+    windows = each_in_its_window(*LATE)
+    for start, window in windows:
+        progress = advance(seats, progress, [(start, window)], sealed_until=start + WINDOW)
+    return judge(seats, progress)
 
 
 def test_what_got_worse_long_after_the_promotion_is_for_a_human() -> None:
@@ -246,6 +250,31 @@ def test_what_got_worse_long_after_the_promotion_is_for_a_human() -> None:
     assert Verdict.REGRESSED is judgement.verdict
     assert Action.SUGGEST is judgement.tripped[0].action
     assert "began about 150 calls after the promotion, so that the promotion is hardly its cause" in judgement.reason
+
+
+def test_people_are_told_at_once_while_the_next_calls_are_awaited() -> None:
+    """The trip alone does not say that it is late for good; a silent watch would say that all is well."""
+    seats = panel()
+    progress = judged(seats, each_in_its_window(*LATE))
+    reading = judge(seats, progress).tripped[0]
+
+    assert (Late.OPEN, Action.ALERT) == (reading.late, reading.action)
+    assert progress.candidate.calls == reading.tripped_after
+
+
+def test_a_late_looking_trip_acts_once_the_next_calls_show_that_it_began_with_the_promotion() -> None:
+    """Six per cent fail from the first call on, but luck would have it that they crowd together before the trip."""
+    seats = panel()
+    progress, actions = begin(seats), []
+    for start, window in each_in_its_window(*(np.random.default_rng(22).random(400) > 0.06)):
+        progress = advance(seats, progress, [(start, window)], sealed_until=start + WINDOW)
+        if progress.tripped_after:
+            actions += [r.action for r in judge(seats, progress).tripped]
+        if Action.REVERT in actions:
+            break
+
+    assert Action.ALERT is actions[0]
+    assert Action.REVERT is actions[-1]
 
 
 @pytest.mark.parametrize("most", Action)
@@ -268,7 +297,10 @@ def test_what_was_bad_before_the_promotion_is_for_a_human() -> None:
     for block in blocks:
         whole = whole.merge(block)
     seats = assemble(rule_set(success_rule()), whole, n_windows=N_WINDOWS, min_baseline_calls=50, blocks=blocks)
-    judgement = judge(seats, judged(seats, each_in_its_window(*[i % 5 > 1 for i in range(300)])))
+    progress = begin(seats)
+    for start, window in each_in_its_window(*[i % 5 > 1 for i in range(300)]):
+        progress = advance(seats, progress, [(start, window)], sealed_until=start + WINDOW)
+    judgement = judge(seats, progress)
 
     assert Action.SUGGEST is judgement.tripped[0].action
     assert "the previous version's last calls were as bad already" in judgement.reason

@@ -17,6 +17,7 @@ from tests.jobs.rollbacks import tripped
 from watchdog.core.notice import Notice, Tone
 from watchdog.core.rollback import SagaState
 from watchdog.core.terms import Terms
+from watchdog.jobs.deps import Standing
 from watchdog.jobs.schedule import Every, Schedule
 from watchdog.store import outbox
 
@@ -111,8 +112,9 @@ def running(
         dead.append(why)
         died.set()
 
+    standing = Standing(policy=replace(world.deps.policy, terms=terms))
     deps: Deps = replace(
-        world.deps, platform=platform, notifier=notifier, terms=terms, clock=RealWaits(world.own_clock)
+        world.deps, platform=platform, notifier=notifier, standing=standing, clock=RealWaits(world.own_clock)
     )
     schedule = Schedule(deps, on_dead=on_dead, patience_s=patience_s)
     before = set(threading.enumerate())

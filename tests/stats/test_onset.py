@@ -67,6 +67,15 @@ def test_a_regression_that_begins_later_did_not_begin_with_the_promotion() -> No
         assert abs(200 - found.after_calls) <= 60
 
 
+def test_a_handful_of_good_calls_does_not_make_it_late() -> None:
+    """The first requests may have been easy ones; twenty are the least that show a version to be good."""
+    test = share_test()
+    early = beginning(after(test, np.array([0] * 19 + [1] * 12)), prior(test), nothing_before(test))
+    late = beginning(after(test, np.array([0] * 20 + [1] * 12)), prior(test), nothing_before(test))
+
+    assert (True, False) == (early.with_promotion, late.with_promotion)
+
+
 def test_what_was_there_before_the_promotion_did_not_begin_with_it() -> None:
     """The previous version's last blocks were as bad already."""
     test = share_test()

@@ -153,13 +153,25 @@ def test_normalised_blocks_add_up_to_the_normalised_baseline() -> None:
     assert baseline == whole([{("", None): part} for part in parts])
 
 
-def test_a_small_kind_stays_near_the_trend() -> None:
-    """Five calls that took ten times as long as their neighbours move their reference by far less than that."""
+def test_a_kind_with_few_calls_shares_the_reference_of_the_next() -> None:
+    """Five calls that took ten times as long as their neighbours do not move it."""
     block: Block = {("", step): LogHistogram.of([1000.0] * 200) for step in (14, 15, 16, 18)}
     block["", 17] = LogHistogram.of([10_000.0] * 5)
     references, _ = References.of([block], level=0.5)
 
-    assert references.shifts["", 17] - references.shifts["", 15] < 0.2 * math.log(10.0) / math.log(GAMMA)
+    assert references.shifts["", 17] == references.shifts["", 15]
+
+
+@pytest.mark.parametrize(("calls", "lowest", "highest"), [(20, 0.5, 0.8), (2000, 0.99, 1.0)])
+def test_a_reference_departs_from_the_trend_as_far_as_its_calls_vouch_for(
+    calls: int, lowest: float, highest: float
+) -> None:
+    """A segment that takes ten times as long: 20 calls are believed in part, 2,000 wholly."""
+    block: Block = {("usual", 15): LogHistogram.of([1e3] * 5000), ("slow", 15): LogHistogram.of([1e4] * calls)}
+    references, _ = References.of([block], level=0.5)
+    departure = references.shifts["slow", 15] - references.shifts["usual", 15]
+
+    assert lowest <= departure * math.log(GAMMA) / math.log(10.0) <= highest + 0.01
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import typer
 from sqlalchemy import make_url, text
 
 from watchdog.cli.compose import is_needed, platform_of, slack_of
-from watchdog.cli.exits import FAILED, OK, out, say
+from watchdog.cli.exits import FAILED, OK, USAGE, err, out, say, stop
 from watchdog.cli.where import required_settings
 from watchdog.clock import SystemClock
 from watchdog.core import words
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from watchdog.config.settings import Settings
+    from watchdog.config.strength import Traffic
     from watchdog.platforms.protocol import PromptPlatform
 
 _SKEW_WORTH_TELLING = timedelta(seconds=30)
 _SKEW_TOO_MUCH = timedelta(minutes=5)
+# Prompts whose strength is reported; more than that nobody reads.
+_MOST_PROMPTS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +47,20 @@ class Finding:
     detail: str
 
 
-def check(config: Path | None, *, as_json: bool) -> None:
-    """Raises: ConfigError: with every issue."""
+def check(config: Path | None, *, as_json: bool, rate: float | None = None, baseline_calls: int | None = None) -> None:
+    """
+    Args:
+        rate: calls a second, where the user says so; otherwise what the daemon's database knows.
+        baseline_calls: that a promotion would be compared with; None for what the rate makes of `watch.baseline`.
+
+    Raises: ConfigError: with every issue.
+    """
     from watchdog.config import check as checks
+    from watchdog.config.report_text import lines
 
     try:
-        report = checks.check(required_settings(config), os.environ)
+        settings = required_settings(config)
+        report = checks.check(settings, os.environ, _traffic(settings, rate, baseline_calls))
     except ConfigError as exc:
         if as_json:
             sys.stdout.write(json.dumps({"issues": [asdict(issue) for issue in exc.issues]}, indent=2) + "\n")
@@ -58,8 +69,56 @@ def check(config: Path | None, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
         return
     console = out()
-    for line in checks.lines(report):
+    for line in lines(report):
         say(console, line)
+
+
+def _traffic(settings: Settings, rate: float | None, baseline_calls: int | None) -> tuple[Traffic, ...]:
+    """As stated, else as the daemon has seen it; empty where nothing is known."""
+    if rate is None:
+        if baseline_calls is not None:
+            stop(USAGE, "--baseline-calls says nothing without --rate")
+        return _seen_traffic(settings)
+    from watchdog.config.strength import assumed_traffic
+
+    if baseline_calls is None:
+        baseline_calls = round(rate * settings.watch.baseline.total_seconds())
+    return (assumed_traffic(settings.rules, rate_per_s=rate, baseline_calls=baseline_calls),)
+
+
+def _seen_traffic(settings: Settings) -> tuple[Traffic, ...]:
+    """The latest baseline of each prompt in a local database; a database that is elsewhere is not asked."""
+    from watchdog.config.strength import Traffic
+    from watchdog.store.watches import all_watches, find_baseline
+
+    url = settings.store.read_url(os.environ)
+    if not url.startswith("sqlite") or not Path(make_url(url).database or "").exists():
+        return ()
+    found: dict[str, Traffic] = {}
+    try:
+        store = Store(url, read_only=True)
+        with store.read() as connection:
+            for watch in all_watches(connection):
+                baseline = find_baseline(connection, watch.id) if watch.prompt_slug not in found else None
+                if baseline is not None and baseline.summary.calls and len(found) < _MOST_PROMPTS:
+                    seconds = (baseline.until_at - baseline.from_at).total_seconds()
+                    rate = baseline.summary.calls / max(1.0, seconds)
+                    found[watch.prompt_slug] = Traffic(
+                        prompt=watch.prompt_slug, rate_per_s=rate, baseline=baseline.summary
+                    )
+        store.close()
+    except StoreError as exc:
+        # The configuration is valid all the same; `doctor` is for the database.
+        say(err(), f"promptwatch: the traffic in the database could not be read: {exc}")
+        return ()
+    return tuple(found[slug] for slug in sorted(found))
+
+
+def schema(*, rules: bool) -> None:
+    """Print a JSON Schema."""
+    from watchdog.config.json_schema import config_schema, rules_schema
+
+    sys.stdout.write(json.dumps(rules_schema() if rules else config_schema(), indent=2) + "\n")
 
 
 def doctor(config: Path | None, *, as_json: bool) -> None:

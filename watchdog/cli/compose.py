@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.clock import SystemClock
+from watchdog.config.swap import differences, needs_restart, swapped
 from watchdog.core.rules import Action
 from watchdog.core.terms import Terms
 from watchdog.errors import NotifyError
-from watchdog.jobs.deps import Deps
+from watchdog.jobs.deps import Deps, Policy, Standing
+from watchdog.jobs.reload import Offer
 from watchdog.store.database import Store
 
 if TYPE_CHECKING:
@@ -41,8 +43,7 @@ def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock:
         platform=platform_of(settings, env, clock),
         notifier=notifier_of(settings, env, console),
         clock=clock,
-        rules=settings.rules,
-        terms=terms_of(settings),
+        standing=Standing(policy=policy_of(settings)),
     )
 
 
@@ -55,6 +56,7 @@ def platform_of(settings: Settings, env: Mapping[str, str], clock: Clock) -> Pro
         app_url=given.pages_url,
         compare_path=given.compare_path,
         environment=settings.watch.environment,
+        segment_by=settings.watch.segment_by,
         timeout_s=given.timeout.total_seconds(),
         paths=given.paths,
         proxy_from_env=given.proxy_from_env,
@@ -96,6 +98,47 @@ def slack_of(given: SlackSettings, env: Mapping[str, str]) -> SlackNotifier:
     if token is None or given.channel is None:
         raise NotifyError("Slack: no token and channel are configured; a webhook can only be posted to", permanent=True)
     return SlackNotifier(token=lambda: token.read(env), channel=given.channel, base_url=given.api_url)
+
+
+class Configuration:
+    """The configuration that a daemon runs by, and its file, which may say something else by now."""
+
+    def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
+        self._standing = settings
+        self._offered = settings
+        self._env = env
+
+    def read(self) -> Offer:
+        """
+        What the file says now, and what of it can be taken over.
+
+        Raises: ConfigError: with every issue.
+        """
+        from watchdog.config.load import load_settings
+
+        if (file := self._standing.file) is None:
+            raise ValueError("the settings were made in Python; there is no file to read anew")
+        read = load_settings(file, self._env)
+        self._offered = swapped(self._standing, read)
+        return Offer(
+            file=str(file),
+            policy=policy_of(self._offered),
+            changes=differences(self._standing, self._offered),
+            needs_restart=needs_restart(self._standing, read),
+        )
+
+    def accept(self) -> None:
+        """What was read last is in force."""
+        self._standing = self._offered
+
+
+def policy_of(settings: Settings) -> Policy:
+    """What is judged, and how."""
+    return Policy(
+        rules=settings.rules,
+        terms=terms_of(settings),
+        overrides=tuple((override.glob, override.rules) for override in settings.overrides),
+    )
 
 
 def terms_of(settings: Settings) -> Terms:

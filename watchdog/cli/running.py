@@ -8,14 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.cli.compose import deps_of, is_needed
+from watchdog.cli.compose import Configuration, deps_of, is_needed
 from watchdog.cli.exits import FAILED, err, out, say, stop
 from watchdog.cli.logs import set_up_logging
 from watchdog.cli.where import settings_or_none
 from watchdog.clock import SystemClock
 from watchdog.config.settings import LogSettings
-from watchdog.daemon import Signals, run_until_signal
+from watchdog.daemon import Hangups, Signals, run_until_signal
 from watchdog.errors import PlatformError
+from watchdog.jobs.reload import Reloader
 
 if TYPE_CHECKING:
     from watchdog.config.settings import Settings
@@ -28,14 +29,19 @@ _SAMPLE_CALLS_PER_S = 1.0
 
 def run(config: Path | None) -> None:
     """Raises: ConfigError, StoreError, AddressInUse."""
+    # Before the file is read: a change after that brings a SIGHUP which must not be lost.
+    hangups = Hangups()
     settings = settings_or_none(config)
     if settings is None:
+        hangups.release()
         _run_sample()
         return
     set_up_logging(settings.log)
     deps = deps_of(settings, os.environ, out())
     _require_access(deps.platform, settings)
-    run_until_signal(deps)
+    configuration = Configuration(settings, os.environ)
+    reloader = Reloader(deps, configuration.read, configuration.accept)
+    run_until_signal(deps, hangups=hangups, on_hangup=reloader.run)
 
 
 def embedded(database: Path, port: int, traffic: float) -> None:

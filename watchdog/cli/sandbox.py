@@ -16,13 +16,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from watchdog.cli.compose import platform_of, terms_of
+from watchdog.cli.compose import platform_of, policy_of
 from watchdog.clock import ScaledClock, SystemClock
 from watchdog.config.packs import load_rules
 from watchdog.config.secret import SecretRef
 from watchdog.config.settings import PlatformSettings, Settings, StoreSettings, WatchSettings
 from watchdog.errors import StoreUnusable
-from watchdog.jobs.deps import Deps
+from watchdog.jobs.deps import Deps, Standing
 from watchdog.store.database import Store
 from watchdog.store.engine import SingleDaemon
 
@@ -68,8 +68,7 @@ class Sandbox:
             platform=self.client(),
             notifier=notifier,
             clock=self.clock,
-            rules=self.settings.rules,
-            terms=terms_of(self.settings),
+            standing=Standing(policy=policy_of(self.settings)),
         )
 
 

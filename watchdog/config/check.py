@@ -1,79 +1,42 @@
-"""What a configuration amounts to, in plain sentences: the report of `promptwatch check`."""
+"""What a configuration amounts to: the facts of `promptwatch check`, each rule as a sentence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchdog.config.kinds import duration_text
+from watchdog.config.lint import findings
+from watchdog.config.report import Override, Report, RuleLine, SecretLine, Strength
 from watchdog.config.secret import SecretRef
-from watchdog.core.rules import Action, Metric, Rule, Statistic
+from watchdog.config.strength import ASSUMED, assumed_traffic, forecasts
+from watchdog.core.rules import Action, Method, Metric, Rule, Statistic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from watchdog.config.settings import PackUsed, Settings
+    from watchdog.config.settings import PromptRules, Settings
+    from watchdog.config.strength import Traffic
+    from watchdog.core.rules import RuleSet
 
-# Below this, no traffic of a watch brings enough evidence.
-_HOPELESS_ALPHA = 1e-9
-# The engine's strongest bet is on a share of 0.995; what is allowed to be as bad as that can never be called worse.
-_NO_ROOM_ABOVE = 0.98
+# Calls a second for which the strength of the rules is said where nothing is known of the traffic.
+TYPICAL_RATES = (0.01, 0.1, 1.0)
+_METHODS = {
+    Method.SEQUENTIAL: "",
+    Method.FISHER: "Fisher's exact test",
+    Method.WELCH: "Welch's test",
+    Method.MANN_WHITNEY: "the Mann-Whitney test",
+    Method.KS: "the Kolmogorov-Smirnov test",
+    Method.FIXED: "the exact binomial test",
+}
 _VERBS = {Action.ALERT: "alerts", Action.SUGGEST: "suggests a revert", Action.REVERT: "reverts"}
 _MILDEST_FIRST = (Action.ALERT, Action.SUGGEST, Action.REVERT)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RuleLine:
-    """
-    Attributes:
-        sentence: what makes it trip and what follows, such as `reverts when the failure rate rises by more than ...`.
-        alpha: its share of the budget: probability that it trips on a harmless promotion, at most.
-    """
-
-    name: str
-    sentence: str
-    alpha: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class SecretLine:
-    """
-    Attributes:
-        key: dotted path of the key that refers to the secret.
-        reference: such as `env:PROMPTHELM_TOKEN`.
-        length: of the secret in characters; all that is ever said of it.
-    """
-
-    key: str
-    reference: str
-    length: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """
-    Attributes:
-        file: the configuration file; empty when the settings were made in Python.
-        summary: what is watched and what may be done, one sentence a line.
-        alpha: the whole budget.
-        digest: of the rules; the same digest decides alike.
-        warnings: what is allowed, and probably not meant.
-    """
-
-    file: str
-    summary: tuple[str, ...]
-    packs: tuple[PackUsed, ...]
-    rules: tuple[RuleLine, ...]
-    alpha: float
-    digest: str
-    secrets: tuple[SecretLine, ...]
-    warnings: tuple[str, ...]
-
-
-def check(settings: Settings, env: Mapping[str, str]) -> Report:
+def check(settings: Settings, env: Mapping[str, str], traffic: Sequence[Traffic] = ()) -> Report:
     """
     Args:
         env: the environment variables that secrets are read from.
+        traffic: what is known of it; without any, a few typical rates are assumed.
 
     Raises: ConfigError: a secret that can no longer be read.
     """
@@ -82,35 +45,19 @@ def check(settings: Settings, env: Mapping[str, str]) -> Report:
         file="" if settings.file is None else str(settings.file),
         summary=tuple(_summary(settings)),
         packs=settings.packs,
-        rules=tuple(
-            RuleLine(name=rule.name, sentence=rule_sentence(rule, settings.watch.act), alpha=rules.alpha_of(rule))
-            for rule in rules.rules
-        ),
+        rules=tuple(_rule_line(rule, rules, settings.watch.act) for rule in rules.rules),
         alpha=rules.alpha,
+        threshold=rules.threshold.value,
         digest=rules.digest,
+        overrides=tuple(_override(override, settings) for override in settings.overrides),
+        strength=tuple(_strength(seen, settings) for seen in traffic or _typical(settings)),
+        assumed="" if traffic and all(seen.prompt for seen in traffic) else ASSUMED,
         secrets=tuple(
             SecretLine(key=key, reference=repr(reference), length=len(reference.read(env)))
             for key, reference in _references(settings)
         ),
-        warnings=tuple(_warnings(settings)),
+        warnings=tuple(_warnings(settings, traffic)),
     )
-
-
-def lines(report: Report) -> tuple[str, ...]:
-    """The report as lines of plain text, without a line end."""
-    out = [f"{report.file} is valid." if report.file else "The settings are valid.", *report.summary, ""]
-    width = max((len(pack.name) for pack in report.packs), default=0)
-    out += ["Rule packs:", *(f"  {pack.name:<{width}}  {pack.description}" for pack in report.packs), ""]
-    width = max((len(rule.name) for rule in report.rules), default=0)
-    out.append(
-        f"Rules (at most {_percent(report.alpha)} of harmless promotions trip any of them; its share in brackets):"
-    )
-    out += [f"  {rule.name + ':':<{width + 1}} {rule.sentence} ({_percent(rule.alpha)})" for rule in report.rules]
-    out += [f"  digest {report.digest[:12]}", "", "Secrets:"]
-    out += [f"  {secret.key} = {secret.reference}: {secret.length} characters" for secret in report.secrets]
-    if report.warnings:
-        out += ["", "Warnings:", *(f"  {warning}" for warning in report.warnings)]
-    return tuple(out)
 
 
 def rule_sentence(rule: Rule, act: Action) -> str:
@@ -122,7 +69,25 @@ def rule_sentence(rule: Rule, act: Action) -> str:
     """
     verb = _VERBS[min(rule.action, act, key=_MILDEST_FIRST.index)]
     patience = f", after {rule.min_calls:,} {_observations(rule)}" if rule.min_calls > 1 else ""
-    return f"{verb} when {_condition(rule)}{patience}"
+    method = f", by {_METHODS[rule.method]}" if rule.method is not Method.SEQUENTIAL else ""
+    return f"{verb} when {_condition(rule)}{patience}{method}"
+
+
+def _rule_line(rule: Rule, rules: RuleSet, act: Action) -> RuleLine:
+    return RuleLine(name=rule.name, sentence=rule_sentence(rule, act), alpha=rules.alpha_of(rule))
+
+
+def _override(override: PromptRules, settings: Settings) -> Override:
+    common, own = settings.rules, override.rules
+    names = {rule.name for rule in own.rules}
+    return Override(
+        glob=override.glob,
+        alpha=own.alpha,
+        threshold=own.threshold.value,
+        digest=own.digest,
+        rules=tuple(_rule_line(r, own, settings.watch.act) for r in own.rules if r not in common.rules),
+        dropped=tuple(rule.name for rule in common.rules if rule.name not in names),
+    )
 
 
 def _condition(rule: Rule) -> str:
@@ -215,39 +180,34 @@ def _references(settings: Settings) -> Iterator[tuple[str, SecretRef]]:
         yield "store.url", settings.store.url
 
 
-def _warnings(settings: Settings) -> Iterator[str]:
-    rules, watch = settings.rules.rules, settings.watch
+def _typical(settings: Settings) -> Iterator[Traffic]:
+    for rate in TYPICAL_RATES:
+        calls = round(rate * settings.watch.baseline.total_seconds())
+        yield assumed_traffic(settings.rules, rate_per_s=rate, baseline_calls=calls)
+
+
+def _strength(traffic: Traffic, settings: Settings) -> Strength:
+    rules = settings.rules_for(traffic.prompt) if traffic.prompt else settings.rules
+    watch = settings.watch
+    return Strength(
+        prompt=traffic.prompt,
+        rate_per_s=traffic.rate_per_s,
+        baseline_calls=traffic.baseline.calls,
+        forecasts=forecasts(rules, traffic, length=watch.length, min_baseline_calls=watch.min_baseline_calls),
+    )
+
+
+def _warnings(settings: Settings, traffic: Sequence[Traffic]) -> Iterator[str]:
+    watch = settings.watch
     if watch.act is not Action.REVERT:
         yield f'watch.act = "{watch.act.value}": nothing is ever reverted by itself'
-    elif not any(rule.action is Action.REVERT for rule in rules):
-        yield 'no rule has action = "revert": nothing is ever reverted by itself'
-    if not any(rule.statistic is Statistic.LIMIT for rule in rules):
-        yield 'no rule has statistic = "limit": a prompt without a baseline is not protected at all'
     if silenced := [glob for glob in watch.prompts if glob in watch.exclude or "*" in watch.exclude]:
         yield f"watch.exclude takes away all that {_quoted(tuple(silenced))} in watch.prompts names"
-    for rule in rules:
-        yield from _rule_warnings(rule, settings)
+    yield from findings(settings, traffic)
     if settings.slack is None:
         yield "there is no [slack]: notices go to the terminal, where nobody may look"
     elif settings.slack.webhook is not None:
         yield "slack.webhook cannot update or thread a message; token and channel can"
-
-
-def _rule_warnings(rule: Rule, settings: Settings) -> Iterator[str]:
-    rules = settings.rules
-    share = rules.alpha_of(rule)
-    if share < _HOPELESS_ALPHA:
-        yield f"rule {rule.name} can hardly ever trip: its weight leaves it {share:.1g} of alpha"
-    allowed = rule.limit_share if rule.limit_share is not None else rule.margin_abs
-    if allowed >= _NO_ROOM_ABOVE:
-        yield f"rule {rule.name} can never trip: it tolerates {_percent(allowed)} of bad calls"
-    quicker = [other.name for other in rules.rules if other.metric is rule.metric and other.action is Action.REVERT]
-    if rule.action is Action.SUGGEST and quicker and settings.watch.act is Action.REVERT:
-        # An incident opens with the first rule that trips and does more than alert; the judging ends there.
-        yield (
-            f"rule {rule.name} suggests, {', '.join(quicker)} would revert: where {rule.name} trips first, the "
-            'promotion waits for a person; make it "alert" or "revert"'
-        )
 
 
 def _percent(fraction: float) -> str:

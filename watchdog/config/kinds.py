@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +51,13 @@ class Kind:
         allowed: completes the sentence "must be ...".
         parse: from the TOML value to the setting; raises ValueError with what is wrong, if possible naming the value.
         secret: the value is a secret or the reference to one.
+        schema: JSON Schema of the TOML value, for editors. All that is valid fits it; what it cannot say, `parse` says.
     """
 
     allowed: str
     parse: Callable[[object, Surroundings], object]
     secret: bool = False
+    schema: Mapping[str, object] = field(default_factory=dict)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(self._validate)
@@ -81,7 +83,7 @@ def text(allowed: str, pattern: str = r".+") -> Kind:
             raise ValueError(f"got {shown(content)}")
         return content
 
-    return Kind(allowed=allowed, parse=parse)
+    return Kind(allowed=allowed, parse=parse, schema=matching(pattern))
 
 
 def choice(members: type[Enum]) -> Kind:
@@ -95,7 +97,7 @@ def choice(members: type[Enum]) -> Kind:
             raise ValueError(f"got {shown(name)} ({hint})" if hint else f"got {shown(name)}")
         return members(name)
 
-    return Kind(allowed=f"one of {listed(names)}", parse=parse)
+    return Kind(allowed=f"one of {listed(names)}", parse=parse, schema={"type": "string", "enum": list(names)})
 
 
 def flag() -> Kind:
@@ -105,7 +107,7 @@ def flag() -> Kind:
             raise ValueError(f"got {shown(value)}")  # noqa: TRY004 - all parsers speak ValueError
         return value
 
-    return Kind(allowed="true or false, without quotes", parse=parse)
+    return Kind(allowed="true or false, without quotes", parse=parse, schema={"type": "boolean"})
 
 
 def count(least: int, most: int) -> Kind:
@@ -116,7 +118,8 @@ def count(least: int, most: int) -> Kind:
             raise ValueError(f"got {shown(value)}")
         return value
 
-    return Kind(allowed=f"a whole number from {least} to {most}", parse=parse)
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Kind(allowed=f"a whole number from {least} to {most}", parse=parse, schema=schema)
 
 
 def number(
@@ -144,7 +147,9 @@ def number(
             raise ValueError(f"got {shown(value)}")
         return float(value)
 
-    return Kind(allowed=f"{what}, {' and '.join(end for end in ends if end)}", parse=parse)
+    limits = {"minimum": least, "exclusiveMinimum": above, "maximum": most, "exclusiveMaximum": below}
+    schema = {"type": "number", **{name: limit for name, limit in limits.items() if limit is not None}}
+    return Kind(allowed=f"{what}, {' and '.join(end for end in ends if end)}", parse=parse, schema=schema)
 
 
 def duration(least: str, most: str) -> Kind:
@@ -158,7 +163,8 @@ def duration(least: str, most: str) -> Kind:
             raise ValueError(f"{shown(content)} is too {'short' if length < low else 'long'}")
         return length
 
-    return Kind(allowed=f'a duration from "{least}" to "{most}" (units: ms, s, m, h, d)', parse=parse)
+    allowed = f'a duration from "{least}" to "{most}" (units: ms, s, m, h, d)'
+    return Kind(allowed=allowed, parse=parse, schema=matching(_DURATION.pattern))
 
 
 def template(placeholders: frozenset[str], allowed: str, *, query: bool) -> Kind:
@@ -189,7 +195,13 @@ def template(placeholders: frozenset[str], allowed: str, *, query: bool) -> Kind
             raise ValueError(f"got {shown(content)}, with something behind ? or #")
         return content
 
-    return Kind(allowed=allowed, parse=parse)
+    each = "".join(rf"(?=.*\{{{name}\}})" for name in sorted(placeholders))
+    return Kind(allowed=allowed, parse=parse, schema=matching(rf"{each}/(?!/){'[^ ]*' if query else '[^ ?#]*'}"))
+
+
+def matching(pattern: str) -> Mapping[str, object]:
+    """JSON Schema of a text that matches the whole pattern; by itself it looks for a pattern anywhere in the text."""
+    return {"type": "string", "pattern": f"^(?:{pattern})$"}
 
 
 def parse_duration(content: str) -> timedelta:

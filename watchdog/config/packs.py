@@ -17,8 +17,9 @@ from watchdog.config.kinds import Surroundings
 from watchdog.config.rule_schema import ALPHA, RULE_NAME, PackTable, changed, misfits, to_rule
 from watchdog.config.settings import PackUsed
 from watchdog.config.table import read_table
-from watchdog.core.rules import RuleSet
+from watchdog.core.rules import Method, RuleSet
 from watchdog.errors import ConfigError, ConfigIssue
+from watchdog.stats.eprocess import ThresholdMode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,18 +38,43 @@ class Pack:
     One pack as it was read.
 
     Attributes:
-        alpha: None where the pack does not say.
+        alpha, threshold: None where the pack does not say.
         rules: by name, in the order of the file.
     """
 
     used: PackUsed
     document: Document
     alpha: float | None
+    threshold: ThresholdMode | None
     rules: Mapping[str, RuleTable]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """
+    What one table of the configuration changes of the packs' rules.
+
+    Attributes:
+        at: path of the table whose keys are the rules' names.
+        packs: names of the packs whose rules are reached; None for all, and then a rule that no pack has is an issue.
+    """
+
+    at: KeyPath
+    by_rule: Mapping[str, ChangeTable]
+    packs: frozenset[str] | None = None
+
+    def of(self, rule: str, pack: Pack) -> ChangeTable | None:
+        """The change of this rule; None where there is none."""
+        reaches = self.packs is None or pack.used.name in self.packs
+        return self.by_rule.get(rule) if reaches else None
+
+
 def load_rules(
-    packs: Sequence[str] = ("default",), *, folder: Path | None = None, alpha: float | None = None
+    packs: Sequence[str] = ("default",),
+    *,
+    folder: Path | None = None,
+    alpha: float | None = None,
+    threshold: ThresholdMode | None = None,
 ) -> RuleSet:
     """
     The rules of some packs, without a configuration file.
@@ -57,6 +83,7 @@ def load_rules(
         packs: names of built-in packs, or paths of TOML files.
         folder: what relative paths are relative to; None for the working directory.
         alpha: in (0, 0.5); None for the smallest that the packs ask for.
+        threshold: None for what the packs ask for.
 
     Raises: ConfigError: every issue in every pack.
     """
@@ -68,23 +95,32 @@ def load_rules(
             ALPHA.parse(alpha, surroundings)
         except ValueError as exc:
             issues += (asked.issue(("rules", "alpha"), f"{exc}; must be {ALPHA.allowed}"),)
-    rules, more = combine(read, asked, alpha=alpha, changes={})
+    rules, more = combine(read, asked, alpha=alpha, threshold=threshold)
     issues += more
     if issues:
         raise ConfigError(issues)
     return rules
 
 
-def rule_set(*, source: str, alpha: float, rules: Sequence[Rule]) -> RuleSet:
+def rule_set(
+    *, source: str, alpha: float, rules: Sequence[Rule], threshold: ThresholdMode = ThresholdMode.PROVEN
+) -> RuleSet:
     """
-    A rule set with its digest: SHA-256 over alpha and the rules by name.
+    A rule set with its digest: SHA-256 over alpha, the threshold and the rules by name.
 
-    Where the rules came from is not part of it: a pack that was moved still decides alike.
+    Where the rules came from is not part of it: a pack that was moved still decides alike. Nor is what stands at the
+    default since before it could be chosen, so that digests in old databases go on to mean the same.
     """
-    content = {"alpha": alpha, "rules": [asdict(rule) for rule in sorted(rules, key=lambda rule: rule.name)]}
+    content = {"alpha": alpha, "rules": [_content(rule) for rule in sorted(rules, key=lambda rule: rule.name)]}
+    if threshold is not ThresholdMode.PROVEN:
+        content["threshold"] = threshold
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
     return RuleSet(
-        source=source, alpha=alpha, rules=tuple(rules), digest=hashlib.sha256(canonical.encode("ascii")).hexdigest()
+        source=source,
+        alpha=alpha,
+        rules=tuple(rules),
+        digest=hashlib.sha256(canonical.encode("ascii")).hexdigest(),
+        threshold=threshold,
     )
 
 
@@ -108,32 +144,33 @@ def builtin_packs() -> tuple[str, ...]:
 
 
 def read_packs(
-    names: Sequence[str], asked: Document, surroundings: Surroundings
+    names: Sequence[str], asked: Document, surroundings: Surroundings, *, at: KeyPath = ("rules", "packs")
 ) -> tuple[tuple[Pack, ...], tuple[ConfigIssue, ...]]:
     """
     Every pack that can be read, and every issue in the others.
 
     Args:
         names: an empty one is passed over; the array's own check has reported it.
-        asked: the document whose array `rules.packs` holds the names.
+        asked: the document whose array holds the names.
+        at: path of that array.
     """
     packs: list[Pack] = []
     issues: list[ConfigIssue] = []
     for index, name in enumerate(names):
-        at: KeyPath = ("rules", "packs", index)
+        here = (*at, index)
         if not name:
             continue
         if name in names[:index]:
-            issues.append(asked.issue(at, f"the pack {quoted(name)} is listed twice; remove one"))
+            issues.append(asked.issue(here, f"the pack {quoted(name)} is listed twice; remove one"))
             continue
         if not _is_path(name) and name not in builtin_packs():
-            issues.append(asked.issue(at, _unknown_pack(name)))
+            issues.append(asked.issue(here, _unknown_pack(name)))
             continue
         try:
             document = _read_pack(name, surroundings.folder)
         except ConfigError as exc:
             # A pack that is not there is an error of the line that names it, all else one of the pack's.
-            issues.extend(issue if issue.line else _at_name(asked, at, issue) for issue in exc.issues)
+            issues.extend(issue if issue.line else _at_name(asked, here, issue) for issue in exc.issues)
             continue
         pack, found = _checked(name, document, surroundings)
         issues.extend(found)
@@ -143,40 +180,54 @@ def read_packs(
 
 
 def combine(
-    packs: Sequence[Pack], asked: Document, *, alpha: float | None, changes: Mapping[str, ChangeTable]
+    packs: Sequence[Pack],
+    asked: Document,
+    *,
+    alpha: float | None,
+    threshold: ThresholdMode | None,
+    changes: Sequence[Changes] = (),
 ) -> tuple[RuleSet, tuple[ConfigIssue, ...]]:
     """
     The rules of all packs with the changes, and every issue; with issues the rule set is not to be used.
 
     Args:
-        asked: the document that holds `rules.change`.
+        asked: the document that holds the changes.
         alpha: None for the smallest that the packs ask for.
+        threshold: None for what the packs ask for; where they differ, the proven one.
+        changes: the later ones upon the earlier ones.
     """
     issues: list[ConfigIssue] = []
     homes: dict[str, Pack] = {}
     rules: list[Rule] = []
+    touched: set[str] = set()
     for pack in packs:
         for name, table in pack.rules.items():
             if name in homes:
                 issues.append(_twice(name, pack, homes[name]))
                 continue
             homes[name] = pack
-            change = changes.get(name)
-            table = table if change is None else changed(table, change)  # noqa: PLW2901 - the same rule, changed
-            found = [_misfit(name, key, why, pack, asked, change) for key, why in misfits(table)]
+            made = [(c.at, change) for c in changes if (change := c.of(name, pack)) is not None]
+            for _, change in made:
+                table = changed(table, change)  # noqa: PLW2901 - the same rule, changed
+                touched.add(name)
+            found = [_misfit(name, key, why, pack, asked, made) for key, why in misfits(table)]
             issues.extend(found)
             if not found:
                 rules.append(to_rule(name, table))
-    for name in changes:
-        if packs and name not in homes:
-            message = unknown("no pack has a rule", name, tuple(homes), "the packs have")
-            issues.append(asked.issue(("rules", "change", name), message))
+    for layer in changes:
+        for name in layer.by_rule:
+            if layer.packs is None and packs and name not in homes:
+                message = unknown("no pack has a rule", name, tuple(homes), "the packs have")
+                issues.append(asked.issue((*layer.at, name), message))
     source = " + ".join(pack.used.name for pack in packs)
-    if changes:
-        source += f", changed: {', '.join(sorted(changes))}"
+    if touched:
+        source += f", changed: {', '.join(sorted(touched))}"
     if alpha is None:
         alpha = min((pack.alpha for pack in packs if pack.alpha is not None), default=DEFAULT_ALPHA)
-    return rule_set(source=source, alpha=alpha, rules=rules), tuple(issues)
+    if threshold is None:
+        wanted = {pack.threshold for pack in packs} - {None}
+        threshold = ThresholdMode.CERTIFIED if wanted == {ThresholdMode.CERTIFIED} else ThresholdMode.PROVEN
+    return rule_set(source=source, alpha=alpha, threshold=threshold, rules=rules), tuple(issues)
 
 
 def _is_path(name: str) -> bool:
@@ -206,7 +257,8 @@ def _checked(name: str, document: Document, surroundings: Surroundings) -> tuple
     if table is None:
         return None, issues
     used = PackUsed(name=name, file=document.file, description=table.description)
-    return Pack(used=used, document=document, alpha=table.alpha, rules=table.rule), issues
+    pack = Pack(used=used, document=document, alpha=table.alpha, threshold=table.threshold, rules=table.rule)
+    return pack, issues
 
 
 def _unknown_pack(name: str) -> str:
@@ -229,10 +281,23 @@ def _twice(name: str, pack: Pack, first: Pack) -> ConfigIssue:
     return pack.document.issue(("rule", name), message)
 
 
-def _misfit(name: str, key: str, why: str, pack: Pack, asked: Document, change: ChangeTable | None) -> ConfigIssue:
-    if change is not None and getattr(change, key, None) is not None:
-        return asked.issue(("rules", "change", name, key), why)
+def _misfit(
+    name: str, key: str, why: str, pack: Pack, asked: Document, made: Sequence[tuple[KeyPath, ChangeTable]]
+) -> ConfigIssue:
+    """At the last change that sets the key, else in the pack."""
+    for at, change in reversed(made):
+        if getattr(change, key, None) is not None:
+            return asked.issue((*at, name, key), why)
     return pack.document.issue(("rule", name, key), why)
+
+
+def _content(rule: Rule) -> dict[str, object]:
+    values = asdict(rule)
+    if rule.method is Method.SEQUENTIAL:
+        del values["method"]
+    if rule.late_onset is None:
+        del values["late_onset"]
+    return values
 
 
 def _plain(value: object) -> object:

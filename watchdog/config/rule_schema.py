@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from watchdog.config.disclosure import listed
 from watchdog.config.kinds import choice, count, number, text
-from watchdog.config.table import Table
+from watchdog.config.table import KeyedBy, Table, means
 from watchdog.core.model import ErrorKind
-from watchdog.core.rules import ALLOWED_STATISTICS, COMPARES_WITH_BASELINE, Action, Metric, Rule, Severity, Statistic
+from watchdog.core.rules import (
+    ALLOWED_METHODS,
+    ALLOWED_STATISTICS,
+    COMPARES_WITH_BASELINE,
+    Action,
+    Method,
+    Metric,
+    Rule,
+    Severity,
+    Statistic,
+)
+from watchdog.stats.eprocess import ThresholdMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,47 +39,103 @@ LIMIT_KEYS = {
     Metric.COST: "limit_usd",
 }
 ALPHA = number(above=0.0, below=0.5, what="the share of harmless promotions that may trip any rule, such as 0.005")
+THRESHOLD = choice(ThresholdMode)
 PACK_NAME = text('the name of a built-in pack, or the path of a TOML file such as "rules/support.toml"', r"\S(.*\S)?")
 RULE_NAME = text("a rule's name: small letters, digits and _, at most 40, a letter first", r"[a-z][a-z0-9_]{0,39}")
+ALPHA_MEANS = (
+    "At most this share of harmless promotions trips any rule, during the whole watch and however often one looks."
+)
+THRESHOLD_MEANS = "Which promise `alpha` keeps: by proof, or by simulation, which needs fewer calls."
 
 
 class ChangeTable(Table):
     """What a configuration may change of a pack's rule. None: left as it is."""
 
-    quantile: Annotated[float | None, number(least=0.01, below=1.0, what="a fraction, where 0.95 is p95")] = None
+    quantile: Annotated[
+        float | None,
+        number(least=0.01, below=1.0, what="a fraction, where 0.95 is p95"),
+        means(
+            "`0.95` is p95. The statistic `quantile` needs it. With a `limit` on latency or cost it says how many "
+            "calls may lie above: with `0.95`, at most 5 %; without it the limit is on the mean."
+        ),
+    ] = None
     margin_abs: Annotated[
-        float | None, number(least=0.0, below=1.0, what="a share, where 0.01 is one percentage point")
+        float | None,
+        number(least=0.0, below=1.0, what="a share, where 0.01 is one percentage point"),
+        means("How much a share may rise: `0.01` is one percentage point."),
     ] = None
     margin_rel: Annotated[
-        float | None, number(least=0.0, most=10.0, what="a ratio, where 0.2 is 20 per cent of the baseline")
+        float | None,
+        number(least=0.0, most=10.0, what="a ratio, where 0.2 is 20 per cent of the baseline"),
+        means(
+            "How much it may rise relative to the baseline: `0.2` is 20 %. With both margins on a share, the larger "
+            "one counts."
+        ),
     ] = None
     limit_share: Annotated[
-        float | None, number(above=0.0, most=0.99, what="a share of calls, where 0.5 is every second one")
+        float | None,
+        number(above=0.0, most=0.99, what="a share of calls, where 0.5 is every second one"),
+        means("The largest share of bad calls; `limit` on `success`, `error_kind`, `feedback`."),
     ] = None
-    limit_ms: Annotated[float | None, number(above=0.0, most=86_400_000.0, what="milliseconds")] = None
-    limit_usd: Annotated[float | None, number(above=0.0, most=10_000.0, what="US dollars for one call")] = None
+    limit_ms: Annotated[
+        float | None, number(above=0.0, most=86_400_000.0, what="milliseconds"), means("`limit` on `latency`.")
+    ] = None
+    limit_usd: Annotated[
+        float | None, number(above=0.0, most=10_000.0, what="US dollars for one call"), means("`limit` on `cost`.")
+    ] = None
     weight: Annotated[
-        float | None, number(above=0.0, most=1000.0, what="a share of alpha, relative to the other rules' weights")
+        float | None,
+        number(above=0.0, most=1000.0, what="a share of alpha, relative to the other rules' weights"),
+        means("Its share of `alpha`, relative to the other rules' weights."),
     ] = None
-    min_calls: Annotated[int | None, count(1, 1_000_000)] = None
-    action: Annotated[Action | None, choice(Action)] = None
-    severity: Annotated[Severity | None, choice(Severity)] = None
+    min_calls: Annotated[
+        int | None,
+        count(1, 1_000_000),
+        means(
+            "Calls of the new version (feedback: pieces of it) before which the rule says nothing. The statistics do "
+            "not need it; it is for calls that fail in bursts."
+        ),
+    ] = None
+    action: Annotated[Action | None, choice(Action), means("What follows. `watch.act` may allow less.")] = None
+    severity: Annotated[
+        Severity | None,
+        choice(Severity),
+        means("How the notice is shown, and which rule is named first where several trip."),
+    ] = None
+    method: Annotated[
+        Method | None, choice(Method), means("Which test answers: the sequential engine, or a classical one.")
+    ] = None
+    late_onset: Annotated[
+        Action | None,
+        choice(Action),
+        means(
+            "The most that is done when the numbers got worse some time after the promotion, or before it. Not set: "
+            "`suggest`, and `revert` for the statistic `limit`."
+        ),
+    ] = None
 
 
 class RuleTable(ChangeTable):
     """A rule of a pack. None: not set."""
 
-    metric: Annotated[Metric, choice(Metric)]
-    statistic: Annotated[Statistic, choice(Statistic)]
-    error_kind: Annotated[ErrorKind | None, choice(ErrorKind)] = None
+    metric: Annotated[Metric, choice(Metric), means("What is measured of each call.")]
+    statistic: Annotated[Statistic, choice(Statistic), means("How the new version is compared.")]
+    error_kind: Annotated[
+        ErrorKind | None,
+        choice(ErrorKind),
+        means("Which failures count; with the metric `error_kind`, and only there."),
+    ] = None
 
 
 class PackTable(Table):
     """A whole pack file."""
 
-    description: Annotated[str, text("one line that says what the pack is for")]
-    alpha: Annotated[float | None, ALPHA] = None
-    rule: dict[str, RuleTable]
+    description: Annotated[
+        str, text("one line that says what the pack is for"), means("One line that says what the pack is for.")
+    ]
+    alpha: Annotated[float | None, ALPHA, means(ALPHA_MEANS)] = None
+    threshold: Annotated[ThresholdMode | None, THRESHOLD, means(THRESHOLD_MEANS)] = None
+    rule: Annotated[dict[str, RuleTable], KeyedBy(RULE_NAME), means("The rules by name.")]
 
 
 def changed(rule: RuleTable, change: ChangeTable) -> RuleTable:
@@ -94,6 +161,9 @@ def misfits(rule: RuleTable) -> Iterator[tuple[str, str]]:
             "error_kind",
             f'means nothing with the metric `{rule.metric.value}`; remove it, or set metric = "error_kind"',
         )
+    yield from _method_misfits(rule)
+    if rule.late_onset is not None and rule.method not in (None, Method.SEQUENTIAL):
+        yield "late_onset", f"means nothing with the method `{rule.method.value}`, which does not know when it began"
     yield from _quantile_misfits(rule)
     yield from _margin_misfits(rule)
     yield from _limit_misfits(rule)
@@ -101,9 +171,9 @@ def misfits(rule: RuleTable) -> Iterator[tuple[str, str]]:
 
 def to_rule(name: str, table: RuleTable) -> Rule:
     """The rule that the table means; the table has no misfits."""
-    given: Mapping[str, float | int | Action | Severity] = {
+    given: Mapping[str, float | int | Action | Severity | Method] = {
         key: value
-        for key in ("margin_abs", "margin_rel", "weight", "min_calls", "action", "severity")
+        for key in ("margin_abs", "margin_rel", "weight", "min_calls", "action", "severity", "method", "late_onset")
         if (value := getattr(table, key)) is not None
     }
     return Rule(
@@ -116,6 +186,24 @@ def to_rule(name: str, table: RuleTable) -> Rule:
         limit_value=table.limit_ms if table.metric is Metric.LATENCY else table.limit_usd,
         **given,  # type: ignore[arg-type] # the table's fields have the rule's types
     )
+
+
+def _method_misfits(rule: RuleTable) -> Iterator[tuple[str, str]]:
+    if rule.method is None:
+        return
+    allowed = ALLOWED_METHODS[rule.statistic]
+    if rule.method not in allowed:
+        names = listed(tuple(method.value for method in allowed))
+        must = f"must be one of {names}" if len(allowed) > 1 else f"must be {names}, or left out"
+        yield "method", f"`{rule.method.value}` cannot answer the statistic `{rule.statistic.value}`; {must}"
+    elif rule.method is Method.FIXED and rule.metric not in SHARES and rule.quantile is None:
+        yield (
+            "method",
+            (
+                "`fixed` counts the calls above a limit, and a limit on the mean has none to count; set `quantile`, "
+                "such as 0.95, or leave `method` out"
+            ),
+        )
 
 
 def _quantile_misfits(rule: RuleTable) -> Iterator[tuple[str, str]]:

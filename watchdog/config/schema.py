@@ -13,8 +13,16 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from watchdog.config.disclosure import quoted
-from watchdog.config.kinds import Kind, Surroundings, choice, count, duration, flag, template, text, text_of
-from watchdog.config.rule_schema import ALPHA, PACK_NAME, ChangeTable
+from watchdog.config.kinds import Kind, Surroundings, choice, count, duration, flag, matching, template, text, text_of
+from watchdog.config.rule_schema import (
+    ALPHA,
+    ALPHA_MEANS,
+    PACK_NAME,
+    RULE_NAME,
+    THRESHOLD,
+    THRESHOLD_MEANS,
+    ChangeTable,
+)
 from watchdog.config.secret import SecretRef  # noqa: TC001
 from watchdog.config.settings import (
     COMPARE_PLACEHOLDERS,
@@ -27,9 +35,10 @@ from watchdog.config.settings import (
     SlackSettings,
     WatchSettings,
 )
-from watchdog.config.table import Table, at_key
+from watchdog.config.table import KeyedBy, Table, at_key, means
 from watchdog.config.urls import base_address, origin, secret, store
 from watchdog.core.rules import Action
+from watchdog.stats.eprocess import ThresholdMode  # noqa: TC001
 
 _CHANNEL = (
     'a channel ID such as "C0123456789", not a name: in Slack open the channel, click its name, and copy the ID at '
@@ -46,7 +55,7 @@ def _existing_file() -> Kind:
             raise ValueError(f"there is no file {quoted(str(path))}")
         return path
 
-    return Kind(allowed=allowed, parse=parse)
+    return Kind(allowed=allowed, parse=parse, schema=matching(".+"))
 
 
 def _path(name: str) -> Kind:
@@ -69,33 +78,101 @@ class PlatformPathsTable(Table):
 
 
 class PlatformTable(Table):
-    url: Annotated[str, origin("https://api.prompthelm.app")]
-    token: Annotated[SecretRef, secret()]
-    app_url: Annotated[str, base_address("https://app.prompthelm.app")] = PlatformSettings.app_url
+    url: Annotated[
+        str,
+        origin("https://api.prompthelm.app"),
+        means('Where the API is, such as `"https://api.prompthelm.app"`.'),
+    ]
+    token: Annotated[
+        SecretRef, secret(), means("Sent as `Authorization: Bearer`. A PromptHelm API token or a dashboard JWT.")
+    ]
+    app_url: Annotated[
+        str,
+        base_address("https://app.prompthelm.app"),
+        means("The pages for people; only used for links. With a `platform.url` of your own, that address."),
+    ] = PlatformSettings.app_url
     compare_path: Annotated[
         str,
         template(COMPARE_PLACEHOLDERS, "a path that starts with / and holds {prompt_id}, {bad} and {good}", query=True),
+        means("The page that shows what two versions differ in, behind `app_url`."),
     ] = PlatformSettings.compare_path
-    timeout: Annotated[timedelta, duration("1s", "2m")] = PlatformSettings.timeout
-    proxy_from_env: Annotated[bool, flag()] = PlatformSettings.proxy_from_env
-    ca_file: Annotated[Path | None, _existing_file()] = PlatformSettings.ca_file
-    paths: PlatformPathsTable = PlatformPathsTable()
+    timeout: Annotated[
+        timedelta,
+        duration("1s", "2m"),
+        means("Deadline of one request as a whole, connecting and reading included."),
+    ] = PlatformSettings.timeout
+    proxy_from_env: Annotated[bool, flag(), means("Whether `HTTPS_PROXY` and its kin are obeyed.")] = (
+        PlatformSettings.proxy_from_env
+    )
+    ca_file: Annotated[
+        Path | None,
+        _existing_file(),
+        means(
+            "Certificates to trust, where a company proxy signs with its own. There is no switch that turns "
+            "verification off."
+        ),
+    ] = PlatformSettings.ca_file
+    paths: Annotated[
+        PlatformPathsTable, means("Paths of the platform's API, where they are not what this program assumes.")
+    ] = PlatformPathsTable()
 
 
 _GLOB = text('a glob on the slug of a prompt, such as "*" or "support-*"', r"\S+")
 
 
 class WatchTable(Table):
-    prompts: list[Annotated[str, _GLOB]] = Field(default_factory=lambda: list(WatchSettings.prompts), min_length=1)
-    exclude: list[Annotated[str, _GLOB]] = Field(default_factory=lambda: list(WatchSettings.exclude))
-    environment: Annotated[str, text('the name of an environment, such as "production"', r"\S+")] = (
-        WatchSettings.environment
+    prompts: Annotated[
+        list[Annotated[str, _GLOB]],
+        means("Slugs of the prompts to watch. `*` any characters, `?` one, `[ab]` one of these; case matters."),
+    ] = Field(default_factory=lambda: list(WatchSettings.prompts), min_length=1)
+    exclude: Annotated[list[Annotated[str, _GLOB]], means("Slugs to leave alone, even where `prompts` names them.")] = (
+        Field(default_factory=lambda: list(WatchSettings.exclude))
     )
-    baseline: Annotated[timedelta, duration("1m", "90d")] = WatchSettings.baseline
-    length: Annotated[timedelta, duration("1m", "7d")] = WatchSettings.length
-    min_baseline_calls: Annotated[int, count(1, 1_000_000)] = WatchSettings.min_baseline_calls
-    act: Annotated[Action, choice(Action)] = WatchSettings.act
-    tick: Annotated[timedelta, duration("1s", "10m")] = WatchSettings.tick
+    environment: Annotated[
+        str, text('the name of an environment, such as "production"', r"\S+"), means("Whose calls are judged.")
+    ] = WatchSettings.environment
+    baseline: Annotated[
+        timedelta,
+        duration("1m", "90d"),
+        means(
+            "How much of the previous version's traffic, right before the promotion, is the baseline. More of it "
+            "finds smaller changes sooner; a day covers the daily rhythm."
+        ),
+    ] = WatchSettings.baseline
+    length: Annotated[
+        timedelta,
+        duration("1m", "7d"),
+        means("How long a promotion is watched, from the first call that carries it."),
+    ] = WatchSettings.length
+    min_baseline_calls: Annotated[
+        int,
+        count(1, 1_000_000),
+        means(
+            "With fewer, rules that compare with the baseline are silent, and only those with "
+            '`statistic = "limit"` judge.'
+        ),
+    ] = WatchSettings.min_baseline_calls
+    act: Annotated[
+        Action,
+        choice(Action),
+        means(
+            'The most that the watchdog may do, whatever a rule asks for. Start with `"alert"` if you want to see it '
+            "work first."
+        ),
+    ] = WatchSettings.act
+    tick: Annotated[
+        timedelta,
+        duration("1s", "10m"),
+        means("Time between two looks. In the first five minutes of a watch it looks every 5 seconds."),
+    ] = WatchSettings.tick
+    segment_by: Annotated[
+        str,
+        text('a label that the calls carry, such as "task"', r"(\S(.*\S)?)?"),
+        means(
+            "Label of a call whose values are compared each with its own baseline: a task, a route, a tenant, a "
+            "language. Empty: all calls together."
+        ),
+    ] = WatchSettings.segment_by
 
     @model_validator(mode="after")
     def _looks_more_than_once(self) -> Self:
@@ -105,20 +182,61 @@ class WatchTable(Table):
 
 
 class RulesTable(Table):
-    packs: list[Annotated[str, PACK_NAME]] = Field(default_factory=lambda: ["default"], min_length=1)
-    alpha: Annotated[float | None, ALPHA] = None
-    change: dict[str, ChangeTable] = Field(default_factory=dict)
+    packs: Annotated[
+        list[Annotated[str, PACK_NAME]],
+        means("Built-in packs by name, and files of your own by path (they end in `.toml`)."),
+    ] = Field(default_factory=lambda: ["default"], min_length=1)
+    alpha: Annotated[float | None, ALPHA, means(ALPHA_MEANS)] = None
+    threshold: Annotated[ThresholdMode | None, THRESHOLD, means(THRESHOLD_MEANS)] = None
+    change: Annotated[
+        dict[str, ChangeTable], KeyedBy(RULE_NAME), means("Changes of single keys of the packs' rules, by their names.")
+    ] = Field(default_factory=dict)
+
+
+class PromptsTable(Table):
+    """Rules for some prompts only."""
+
+    match: Annotated[str, _GLOB, means("Slugs of the prompts that this table is for, as in `watch.prompts`.")]
+    packs: Annotated[
+        list[Annotated[str, PACK_NAME]] | None,
+        means("Packs for these prompts, instead of those in `rules.packs`."),
+    ] = Field(default=None, min_length=1)
+    alpha: Annotated[float | None, ALPHA, means(ALPHA_MEANS)] = None
+    threshold: Annotated[ThresholdMode | None, THRESHOLD, means(THRESHOLD_MEANS)] = None
+    change: Annotated[
+        dict[str, ChangeTable], KeyedBy(RULE_NAME), means("Changes of single keys of these rules, by their names.")
+    ] = Field(default_factory=dict)
 
 
 class RecoveryTable(Table):
-    deadline: Annotated[timedelta, duration("1m", "24h")] = RecoverySettings.deadline
+    deadline: Annotated[
+        timedelta,
+        duration("1m", "24h"),
+        means(
+            "How long after a revert the numbers may take to come back. After that the fault is taken to lie "
+            "elsewhere, and people are told."
+        ),
+    ] = RecoverySettings.deadline
 
 
 class SlackTable(Table):
-    token: Annotated[SecretRef | None, secret()] = SlackSettings.token
-    channel: Annotated[str | None, text(_CHANNEL, "[CG][A-Z0-9]{8,20}")] = SlackSettings.channel
-    webhook: Annotated[SecretRef | None, secret(web_address=True)] = SlackSettings.webhook
-    api_url: Annotated[str, base_address(SlackSettings.api_url)] = SlackSettings.api_url
+    token: Annotated[SecretRef | None, secret(), means("A bot token (`xoxb-...`) with the scope `chat:write`.")] = (
+        SlackSettings.token
+    )
+    channel: Annotated[
+        str | None,
+        text(_CHANNEL, "[CG][A-Z0-9]{8,20}"),
+        means(
+            'Such as `"C0123456789"`, not `"#alerts"`: names change, and Slack takes IDs only for some calls. Open '
+            "the channel, click its name, and copy the ID at the end of the tab *About*. Invite the bot into it."
+        ),
+    ] = SlackSettings.channel
+    webhook: Annotated[
+        SecretRef | None,
+        secret(web_address=True),
+        means("An incoming webhook. The lesser mode: it can neither update a message nor open a thread."),
+    ] = SlackSettings.webhook
+    api_url: Annotated[str, base_address(SlackSettings.api_url), means("Slack's Web API.")] = SlackSettings.api_url
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
@@ -137,21 +255,37 @@ class SlackTable(Table):
 
 
 class StoreTable(Table):
-    url: Annotated[str | SecretRef | None, store()] = None
+    url: Annotated[
+        str | SecretRef | None,
+        store(),
+        means(
+            "Where incidents, watches and windows are kept. `sqlite:///` and a path is relative to the folder of the "
+            "configuration file, `sqlite:////` and a path is absolute. An address with a password must come from "
+            "`env:` or `file:`. PostgreSQL needs the extra `prompt-watchdog[postgres]`."
+        ),
+    ] = None
 
 
 class LogTable(Table):
-    level: Annotated[LogLevel, choice(LogLevel)] = LogSettings.level
-    format: Annotated[LogFormat, choice(LogFormat)] = LogSettings.format
+    level: Annotated[LogLevel, choice(LogLevel), means("What is logged.")] = LogSettings.level
+    format: Annotated[LogFormat, choice(LogFormat), means("`json`: one object a line.")] = LogSettings.format
 
 
 class ConfigTable(Table):
     """The whole file."""
 
-    platform: PlatformTable
-    watch: WatchTable = WatchTable()
-    rules: RulesTable = RulesTable()
-    recovery: RecoveryTable = RecoveryTable()
-    slack: SlackTable | None = None
-    store: StoreTable = StoreTable()
-    log: LogTable = LogTable()
+    platform: Annotated[PlatformTable, means("The prompt platform: PromptHelm. This table must be there.")]
+    watch: Annotated[WatchTable, means("Which promotions are watched, and what may be done about a bad one.")] = (
+        WatchTable()
+    )
+    rules: Annotated[RulesTable, means("When a version is worse.")] = RulesTable()
+    prompts: Annotated[
+        list[PromptsTable], means("Rules for some prompts only. The first table whose `match` fits counts.")
+    ] = Field(default_factory=list)
+    recovery: Annotated[RecoveryTable, means("After a revert.")] = RecoveryTable()
+    slack: Annotated[
+        SlackTable | None,
+        means("Optional; without it notices go to the terminal. Either `token` and `channel`, or `webhook` alone."),
+    ] = None
+    store: Annotated[StoreTable, means("What the watchdog remembers.")] = StoreTable()
+    log: Annotated[LogTable, means("What the watchdog writes to standard error.")] = LogTable()

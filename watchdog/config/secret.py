@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ALLOWED = '"env:NAME" (an environment variable) or "file:PATH" (a file that holds nothing else)'
 _MAX_BYTES = 1 << 16
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What a reference looks like, for editors.
+PATTERN = rf"env:{_NAME.pattern}|file:.+"
 
 
 class SecretKind(Enum):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import UnionType
-from typing import TYPE_CHECKING, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from watchdog.config.disclosure import did_you_mean, quoted, shown, unknown
@@ -32,6 +33,18 @@ class Table(BaseModel):
 AnyTable = TypeVar("AnyTable", bound=Table)
 
 
+@dataclass(frozen=True)
+class KeyedBy:
+    """Beside a dict of tables: the kind of its keys, which the user chooses."""
+
+    kind: Kind
+
+
+def means(text: str) -> Any:
+    """What a key is for, as the documentation and editors say it; Markdown."""
+    return Field(description=text)
+
+
 def at_key(key: str, reason: str) -> PydanticCustomError:
     """An error of a table as a whole that is to be shown at one of its keys, present or missing."""
     return PydanticCustomError("at_key", "{reason}", {"reason": reason, "key": key})
@@ -55,12 +68,12 @@ def read_table(
 
 
 def keys_of(model: type[Table], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Path of every key that the table may hold, tables themselves left out; `*` where the user chooses the name."""
+    """Path of every key that the table may hold, tables left out; `*` for an index or a name that the user chooses."""
     for name, info in model.model_fields.items():
-        inner = _table_in(info.annotation)
+        inner = table_in(info.annotation)
         if inner is None:
             yield (*path, name)
-        elif _chooses_names(info.annotation):
+        elif holds_many(info.annotation):
             yield from keys_of(inner, (*path, name, "*"))
         else:
             yield from keys_of(inner, (*path, name))
@@ -79,11 +92,15 @@ def _issue(error: ErrorDetails, model: type[Table], document: Document, at: KeyP
             return _unknown(model, inner, document, path)
         case "list_type":
             got = shown(document.value(path))
+            if table_in(_annotation_at(model, inner)) is not None:
+                header = quoted(f"[[{dotted(path)}]]")
+                return document.issue(path, f"got {got}; must be one table or more, each opened by the line {header}")
             return document.issue(path, f'got {got}; must be an array of texts in square brackets, such as ["a", "b"]')
         case "too_short":
             return document.issue(path, "is empty; must hold at least one text; leave the key out for the default")
         case "model_type" | "dict_type":
-            header = quoted(f"[{dotted(path)}]")
+            listed = isinstance(path[-1], int)
+            header = quoted(f"[[{dotted(path[:-1])}]]" if listed else f"[{dotted(path)}]")
             return document.issue(
                 path, f"got {shown(document.value(path))}; must be a table, opened by the line {header}"
             )
@@ -93,7 +110,7 @@ def _issue(error: ErrorDetails, model: type[Table], document: Document, at: KeyP
 
 def _missing(model: type[Table], path: KeyPath) -> str:
     field = _model_at(model, path[:-1]).model_fields[str(path[-1])]
-    if _table_in(field.annotation) is not None:
+    if table_in(field.annotation) is not None:
         return f"the table is missing; add the line {quoted(f'[{dotted(path)}]')} and its keys"
     allowed = next((part.allowed for part in field.metadata if isinstance(part, Kind)), "set")
     return f"is missing; must be {allowed}"
@@ -105,7 +122,7 @@ def _unknown(model: type[Table], inner: KeyPath, document: Document, path: KeyPa
     homes = [
         home
         for home, info in fields.items()
-        if (table := _table_in(info.annotation)) is not None and not _chooses_names(info.annotation)
+        if (table := table_in(info.annotation)) is not None and not holds_many(info.annotation)
         if name in table.model_fields
     ]
     if homes:
@@ -117,25 +134,34 @@ def _unknown(model: type[Table], inner: KeyPath, document: Document, path: KeyPa
 
 
 def _model_at(model: type[Table], path: KeyPath) -> type[Table]:
-    names_chosen = False
+    return table_in(_annotation_at(model, path)) or model
+
+
+def _annotation_at(model: type[Table], path: KeyPath) -> object:
+    """Of the field at the path, or of the one whose name or index the path ends with."""
+    annotation: object = model
+    one_of_many = False
     for part in path:
-        if names_chosen:
-            names_chosen = False
+        if one_of_many:
+            one_of_many = False
             continue
-        annotation = model.model_fields[str(part)].annotation
-        names_chosen = _chooses_names(annotation)
-        model = _table_in(annotation) or model
-    return model
+        table = table_in(annotation)
+        if table is None:
+            break
+        annotation = table.model_fields[str(part)].annotation
+        one_of_many = holds_many(annotation)
+    return annotation
 
 
-def _table_in(annotation: object) -> type[Table] | None:
-    """The table that a field's annotation speaks of: itself, optional, or as the values of a dict."""
+def table_in(annotation: object) -> type[Table] | None:
+    """The table that a field's annotation speaks of: itself, optional, or as the items of a dict or an array."""
     if isinstance(annotation, type) and issubclass(annotation, Table):
         return annotation
-    if _chooses_names(annotation) or get_origin(annotation) in (Union, UnionType):
-        return next((found for part in get_args(annotation) if (found := _table_in(part)) is not None), None)
+    if holds_many(annotation) or get_origin(annotation) in (Union, UnionType):
+        return next((found for part in get_args(annotation) if (found := table_in(part)) is not None), None)
     return None
 
 
-def _chooses_names(annotation: object) -> bool:
-    return get_origin(annotation) is dict
+def holds_many(annotation: object) -> bool:
+    """Whether it is a dict, whose names the user chooses, or an array."""
+    return get_origin(annotation) in (dict, list)

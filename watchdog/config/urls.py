@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from watchdog.config.disclosure import quoted, shown
-from watchdog.config.kinds import Kind, Surroundings, text_of
+from watchdog.config.kinds import Kind, Surroundings, matching, text_of
 from watchdog.config.secret import ALLOWED as SECRET_ALLOWED
+from watchdog.config.secret import PATTERN as SECRET_PATTERN
 from watchdog.config.secret import SecretRef
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def store() -> Kind:
             raise ValueError("holds a password (not shown)")
         return store_address(content, surroundings.folder)
 
-    return Kind(allowed=STORE_ALLOWED, parse=parse, secret=True)
+    schema = matching(rf"{_SQLITE}.+|postgresql(\+psycopg)?://.+|{SECRET_PATTERN}")
+    return Kind(allowed=STORE_ALLOWED, parse=parse, secret=True, schema=schema)
 
 
 def secret(*, web_address: bool = False) -> Kind:
@@ -130,7 +132,7 @@ def secret(*, web_address: bool = False) -> Kind:
                 raise ValueError(f"what {ref!r} holds is not an https address; it is not shown") from None
         return ref
 
-    return Kind(allowed=SECRET_ALLOWED, parse=parse, secret=True)
+    return Kind(allowed=SECRET_ALLOWED, parse=parse, secret=True, schema=matching(SECRET_PATTERN))
 
 
 def _web(allowed: str, *, path: bool) -> Kind:
@@ -141,7 +143,7 @@ def _web(allowed: str, *, path: bool) -> Kind:
             raise ValueError(f"got {shown(address)}; leave out {shown(parts.path)}, paths are set in [platform.paths]")
         return address.rstrip("/")
 
-    return Kind(allowed=allowed, parse=parse)
+    return Kind(allowed=allowed, parse=parse, schema=matching(r"https?://[^ ?#]+"))
 
 
 def _sqlite_address(address: str, folder: Path) -> str:

@@ -9,12 +9,12 @@ was restarted.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from watchdog.core import words
 from watchdog.core.arithmetic import sentence
-from watchdog.core.judgement import Judgement, Reading, ReadingState, milder
+from watchdog.core.judgement import Judgement, Late, Reading, ReadingState, milder
 from watchdog.core.mix import Mix, compare, explains
 from watchdog.core.rules import Action, Metric
 from watchdog.core.seat import Evidence, Seat, observations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ENOUGH_CALLS = 20
 # More unusable rows than this, and what is left may not be a fair sample of the calls.
 _TOLERATED_REJECTS = 0.1
+# A trip that seems not to have begun with the promotion is looked at again until there were so many times the calls.
+_AGAIN = 2
 _BOUNDED = (ReadingState.TRIPPED, ReadingState.EXPLAINED)
 
 
@@ -45,6 +47,7 @@ class Progress:
         candidate: everything judged, merged.
         states: the evidence by rule name; rules without a test have none.
         tripped_after: observations at which a rule tripped, by rule name.
+        late: those of them whose evidence did not begin with the promotion.
     """
 
     judged_until: datetime | None
@@ -52,6 +55,7 @@ class Progress:
     candidate: Summary
     states: Mapping[str, Evidence]
     tripped_after: Mapping[str, int]
+    late: Mapping[str, Late] = field(default_factory=dict)
 
 
 def begin(panel: Panel) -> Progress:
@@ -74,13 +78,20 @@ def advance(
     """
     acting = {seat.rule.name for seat in panel.seats if seat.action is not Action.ALERT}
     for start, window in windows:
-        tripped_before = acting & progress.tripped_after.keys()
+        before = progress
         progress = _take(panel, progress, start, window)
         # A rule that tripped earlier and was not acted upon (too many unusable rows, a configuration that only alerts)
         # holds nothing up: the judging would fall behind the calls for good.
-        if acting & (progress.tripped_after.keys() - tripped_before):
+        if any(
+            name in progress.tripped_after and _standing(before, name) != _standing(progress, name) for name in acting
+        ):
             return progress
     return _pass_time(panel, progress, sealed_until)
+
+
+def _standing(progress: Progress, name: str) -> tuple[bool, Late | None]:
+    """Whether the rule has tripped, and whether late."""
+    return name in progress.tripped_after, progress.late.get(name)
 
 
 def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | None = None) -> Judgement:
@@ -150,6 +161,7 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
     candidate = progress.candidate.merge(window)
     states = dict(progress.states)
     tripped_after = dict(progress.tripped_after)
+    late = dict(progress.late)
     for seat in panel.seats:
         name = seat.rule.name
         if seat.test is None:
@@ -158,12 +170,20 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
         seen = observations(seat.lens, candidate)
         if name not in tripped_after and seen >= seat.rule.min_calls and seat.tripped(states[name]):
             tripped_after[name] = seen
+            if not seat.began_with_promotion(states[name]):
+                late[name] = Late.OPEN
+        elif late.get(name) is Late.OPEN:
+            if seat.began_with_promotion(states[name]):
+                del late[name]
+            elif seen >= _AGAIN * tripped_after[name]:
+                late[name] = Late.FINAL
     return Progress(
         judged_until=start + WINDOW,
         first_call_at=progress.first_call_at or start,
         candidate=candidate,
         states=states,
         tripped_after=tripped_after,
+        late=late,
     )
 
 
@@ -181,13 +201,14 @@ def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
         candidate=progress.candidate,
         states=states,
         tripped_after=progress.tripped_after,
+        late=progress.late,
     )
 
 
 def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
     rule = seat.rule
     seen = observations(seat.lens, progress.candidate)
-    action = seat.action
+    action, late = seat.action, progress.late.get(rule.name)
     if seat.test is None:
         state, nats, needed, line = ReadingState.UNABLE, 0.0, math.log(1.0 / seat.alpha), seat.unable
     else:
@@ -212,9 +233,9 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
             needed_nats=needed,
             with_bound=state in _BOUNDED,
         )
-        if state is ReadingState.TRIPPED and (late := _late(seat, evidence)):
-            action = milder(action, rule.when_late)
-            line = f"{line}; {late}"
+        if late is not None and state is ReadingState.TRIPPED:
+            action = milder(action, Action.ALERT if late is Late.OPEN else rule.when_late)
+            line = f"{line}; {_when(seat, evidence)}"
         if seat.calibration is not None and seat.calibration.raised:
             line = f"{line}; {seat.calibration.sentence()}"
         if state is ReadingState.UNFAMILIAR:
@@ -234,15 +255,14 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
         sentence=line,
         compares=rule.needs_baseline,
         tripped_after=progress.tripped_after.get(rule.name),
+        late=late,
     )
 
 
-def _late(seat: Seat, evidence: Evidence) -> str:
-    """That it did not begin with the promotion, and when it did; empty where it may have."""
+def _when(seat: Seat, evidence: Evidence) -> str:
+    """When it began, if not with the promotion."""
     began = seat.beginning(evidence)
-    if began is None or began.with_promotion:
-        return ""
-    if began.after_calls:
+    if began is not None and began.after_calls:
         when = f"began about {words.count(began.after_calls, 'call')} after the promotion"
     else:
         when = "the previous version's last calls were as bad already"

@@ -23,6 +23,13 @@ class ReadingState(Enum):
     UNFAMILIAR = "unfamiliar"  # most of the candidate's calls are of kinds that the baseline hardly knows
 
 
+class Late(Enum):
+    """A trip whose evidence did not begin with the promotion."""
+
+    OPEN = "open"  # the next calls may still show that it did
+    FINAL = "final"  # as many calls again did not
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """
@@ -35,6 +42,7 @@ class Reading:
         needed_nats: it trips at this much.
         sentence: the arithmetic in one line.
         tripped_after: observations when it tripped; None when it has not.
+        late: whether it tripped on what did not begin with the promotion; None when it did not.
     """
 
     rule: str
@@ -48,6 +56,7 @@ class Reading:
     needed_nats: float
     sentence: str
     tripped_after: int | None
+    late: Late | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +71,7 @@ class Reading:
             "needed_nats": self.needed_nats,
             "sentence": self.sentence,
             "tripped_after": self.tripped_after,
+            "late": None if self.late is None else self.late.value,
         }
 
     @classmethod
@@ -79,6 +89,7 @@ class Reading:
             needed_nats=value["needed_nats"],
             sentence=value["sentence"],
             tripped_after=value["tripped_after"],
+            late=None if value.get("late") is None else Late(value["late"]),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from watchdog.core.judgement import Reading, milder
+from watchdog.core.judgement import Late, Reading, milder
 from watchdog.core.rules import Action
 from watchdog.core.watch import Verdict
 
@@ -58,17 +58,19 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
     most = milder(watch.most, allowed)
     action = milder(wanted, most)
     if watch.control_version_id is None or action is Action.ALERT:
-        return Alert(readings=tripped, why_not_more=_why_not_more(watch, wanted, allowed))
+        return Alert(readings=tripped, why_not_more=_why_not_more(watch, tripped[0], allowed))
     acting = tuple(r for r in tripped if milder(r.action, most) is action)
     if action is Action.SUGGEST:
         return Suggest(readings=acting, target_version_id=watch.control_version_id)
     return Revert(readings=acting, target_version_id=watch.control_version_id)
 
 
-def _why_not_more(watch: Watch, wanted: Action, allowed: Action) -> str:
+def _why_not_more(watch: Watch, first: Reading, allowed: Action) -> str:
     if watch.why_not_more:
         return watch.why_not_more
-    if wanted is Action.ALERT:
+    if first.late is Late.OPEN:
+        return "it did not begin with the promotion, as far as these calls show; the next ones may show that it did"
+    if first.action is Action.ALERT:
         return "the rule only alerts"
     if allowed is Action.ALERT:
         return 'the configuration says act = "alert"'

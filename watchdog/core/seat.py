@@ -185,6 +185,11 @@ class Seat:
         before = np.zeros(prior.size) if self.before is None else self.before
         return onset.beginning(evidence.began, prior, before)
 
+    def began_with_promotion(self, evidence: Evidence) -> bool:
+        """Whether the promotion can be the cause of what the evidence shows."""
+        began = self.beginning(evidence)
+        return began is None or began.with_promotion
+
     def increments(self, window: Summary) -> FloatArray:
         """What a window adds, shape (bets, cells), nats; of a sequential test."""
         match self.test:

@@ -31,7 +31,7 @@ from watchdog.core.windows import WINDOW, Summary
 from watchdog.errors import PlatformError, Refused
 from watchdog.jobs.frames import each
 from watchdog.jobs.pointers import look_at_pointers
-from watchdog.store import incidents, intakes, journal, outbox, watches
+from watchdog.store import calibrations, incidents, intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -241,6 +241,8 @@ def _open(
     now: datetime,
 ) -> None:
     plan = plan_watch(promotion, known)
+    policy = deps.policy
+    rules, terms = policy.rules_for(slug), policy.terms
     watch = Watch(
         id=watch_id(promotion),
         prompt_id=promotion.prompt_id,
@@ -253,21 +255,22 @@ def _open(
         state=WatchState.FREEZING,
         opened_at=now,
         first_call_at=None,
-        lag=deps.terms.lag_floor,
+        lag=terms.lag_floor,
         judged_until=None,
         verdict=Verdict.NO_DATA,
         reason="the baseline is being read",
         candidate=Summary(),
-        rules_digest=deps.rules.digest,
-        n_windows=max(1, deps.terms.length // WINDOW),
-        min_baseline_calls=deps.terms.min_baseline_calls,
+        rules_digest=rules.digest,
+        n_windows=max(1, terms.length // WINDOW),
+        min_baseline_calls=terms.min_baseline_calls,
         trouble="",
         trouble_since=None,
         candidate_label=labels.get(promotion.to_version_id, promotion.to_version_id),
         control_label=labels.get(plan.control_version_id or "", plan.control_version_id or ""),
         ended_at=None,
+        calibration=calibrations.standing(connection, promotion.prompt_id, plan.control_version_id, rules.digest),
     )
-    if watches.open_watch(connection, watch, deps.rules):
+    if watches.open_watch(connection, watch, rules):
         log.info(
             "watching a promotion",
             extra={"action": "watch_opened", "watch_id": watch.id, "prompt": slug, "version": watch.candidate_label},

@@ -180,6 +180,7 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
         candidate=watch.candidate,
         states={seat.rule.name: seat.read(stored[seat.rule.name]) for seat in panel.seats if seat.test is not None},
         tripped_after={r.rule: r.tripped_after for r in readings if r.tripped_after is not None},
+        late={r.rule: r.late for r in readings if r.late is not None},
     )
 
 

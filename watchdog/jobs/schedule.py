@@ -39,13 +39,18 @@ _SENDER_PERIOD_S = 2.0
 
 
 class Every(BaseTrigger):  # type: ignore[misc]
-    """Fixed delay from now: nothing to enumerate after a jump of the clock."""
+    """A delay from now: nothing to enumerate after a jump of the clock."""
 
-    def __init__(self, seconds: float) -> None:
-        self._delay = timedelta(seconds=seconds)
+    def __init__(self, seconds: float | Callable[[], float]) -> None:
+        """
+        Args:
+            seconds: asked anew each time where it may change.
+        """
+        self._seconds = seconds
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
-        return now if previous is None else now + self._delay
+        seconds = self._seconds() if callable(self._seconds) else self._seconds
+        return now if previous is None else now + timedelta(seconds=seconds)
 
 
 class Schedule:
@@ -78,7 +83,7 @@ class Schedule:
         return max(_SHORTEST_PERIOD_S, seconds)
 
     def start(self) -> None:
-        self._scheduler.add_job(tick.run, Every(self.period_s), args=(self._deps, self.pulse), id="tick")
+        self._scheduler.add_job(tick.run, Every(lambda: self.period_s), args=(self._deps, self.pulse), id="tick")
         self._scheduler.start()
         for thread in self._threads:
             thread.start()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Nats of dip, or of evidence before the promotion, that bad luck explains: one in twenty.
 TOLERATED = 3.0
+# A version that was good for fewer calls than this has not been seen to be good.
+SHORTEST_GOOD_RUN = 20
 _HEADER = struct.Struct("<4sId")
 _MAGIC = b"ONS1"
 
@@ -142,7 +144,7 @@ def beginning(onset: Onset, log_prior: FloatArray, before: FloatArray) -> Beginn
     best = int(np.argmax(onset.gained - onset.lowest + log_prior))
     dip, earlier = -float(onset.lowest[best]), float(before[best])
     return Beginning(
-        with_promotion=dip <= TOLERATED and earlier <= TOLERATED,
+        with_promotion=(dip <= TOLERATED or onset.since[best] < SHORTEST_GOOD_RUN) and earlier <= TOLERATED,
         after_calls=int(onset.since[best]) if dip > TOLERATED else 0,
         before_nats=earlier,
     )

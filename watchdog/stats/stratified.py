@@ -45,13 +45,13 @@ class StratifiedProportionTest:
     on how lucky the strata's baselines were, that is more than enough: what counts is the sum of the strata's errors
     by the mix, and independent errors add up to less than all limits together. A mix that dwells on the luckiest
     stratum would need depth t_{k+1} + ln G (Bonferroni) for a proof. Measured at alpha = 5 %, 500 promotions each with
-    6 and 20 strata of 50 and 500 baseline calls: false alarms of at most 0.2 % for mixed calls, one stratum after
-    another and one alone, and of 1.8 % where the mix dwells on the luckiest. So with several strata alpha is held by
-    argument and measurement; with one it is proven.
+    6 strata of 50 and of 500 baseline calls and 20 strata of 50: false alarms of at most 0.2 % for mixed calls, one
+    stratum after another and one alone, and of 1.8 % where the mix dwells on the luckiest. So with several strata alpha
+    is held by argument and measurement; with one it is proven.
 
     The price of not knowing each stratum well is high where strata are small: +30 points everywhere, on a share of
-    10 %, are found after 46 calls with 300 baseline calls in one stratum, after 296 with 50 in each of six (678 with
-    Bonferroni). Few strata with many calls each judge best.
+    10 %, take 46 calls with 300 baseline calls in one stratum and 296 with 50 in each of six (678 with Bonferroni;
+    means of 25 promotions at alpha = 0.2 %, margin one point). Few strata with many calls each judge best.
 
     The first bets are on a regression of all strata: in each, the j-th of its own `alternatives`, an equally
     informative rise everywhere. A quarter of the prior is on a regression of one stratum alone, for the `MOST_ALONE`
@@ -167,11 +167,8 @@ class StratifiedProportionTest:
         Raises: StatsInputError: counts that cannot be.
         """
         _require_strata("calls", calls, bad, len(self.null_shares))
-        seen = np.flatnonzero(calls)
-        n_bad = bad[seen, None, None]
-        total: FloatArray = (n_bad * self.per_bad[seen] + (calls[seen, None, None] - n_bad) * self.per_good[seen]).sum(
-            0
-        )
+        # One product for all strata: a window of fifty takes a fifth of the time of adding up their tables.
+        total: FloatArray = np.tensordot(bad, self.per_bad, axes=1) + np.tensordot(calls - bad, self.per_good, axes=1)
         return total
 
     def at_estimate(self, calls: FloatArray, bad: FloatArray) -> FloatArray:
