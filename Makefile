@@ -30,14 +30,15 @@ lint: $(VENV)/dev.stamp  ## style and types
 	@$(BIN)/ruff check $(OURS)
 	@$(BIN)/mypy
 
-bench: $(VENV)/dev.stamp  ## figures of docs/measurements.md
-	@$(BIN)/python bench/rule_cost.py
+bench: $(VENV)/dev.stamp  ## figures of docs/benchmarks.md (a short run) and docs/measurements.md
+	@$(BIN)/python -m bench.detection --quick
+	@$(BIN)/python -m bench.cost
 	@$(BIN)/python bench/recorded_calls.py
 	@$(BIN)/python bench/daemon_footprint.py
 
 lock: $(VENV)/dev.stamp  ## renew the lock files from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml $(LOCK) --group build -o requirements.lock
-	uv pip compile pyproject.toml $(LOCK) --group dev --extra postgres -o requirements-dev.lock
+	uv pip compile pyproject.toml $(LOCK) --group dev --extra postgres --extra parquet --extra plots -o requirements-dev.lock
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--quiet --custom-compile-command "make lock"

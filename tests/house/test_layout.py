@@ -93,6 +93,7 @@ def test_the_mathematics_needs_numpy_and_scipy_only(path: Path) -> None:
         "struct",
         "dataclasses",
         "enum",
+        "functools",
         "typing",
         "collections",
     }

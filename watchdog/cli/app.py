@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,14 @@ app = typer.Typer(
     help="Notices when a newly promoted LLM prompt made production worse, puts the last good version back, "
     "says why, and verifies the recovery.",
 )
+
+
+class SchemaOf(Enum):
+    """Files that have a schema."""
+
+    CONFIG = "config"
+    RULES = "rules"
+
 
 ConfigArgument = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="Configuration file; default: ./config.toml.")
@@ -59,13 +68,31 @@ def demo(
 
 @app.command()
 def check(
-    context: typer.Context, named: ConfigArgument = None, config: ConfigOption = None, as_json: JsonOption = False
+    context: typer.Context,
+    named: ConfigArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1e-6, max=1e6, help="Calls a second of a prompt, for the strength.")
+    ] = None,
+    baseline_calls: Annotated[
+        int | None, typer.Option("--baseline-calls", min=0, max=10**9, help="Calls in its baseline; with --rate.")
+    ] = None,
 ) -> None:
-    """Check the configuration and the rules. Starts nothing."""
+    """Check the configuration and the rules. Says what they mean and can see; starts nothing."""
     from watchdog.cli import checking
 
     with explained():
-        checking.check(_one(context, named, config), as_json=as_json)
+        checking.check(_one(context, named, config), as_json=as_json, rate=rate, baseline_calls=baseline_calls)
+
+
+@app.command()
+def schema(which: Annotated[SchemaOf, typer.Argument(metavar="config|rules", help="Of which file.")]) -> None:
+    """Print the JSON Schema of the configuration or of rule packs. For editors."""
+    from watchdog.cli import checking
+
+    with explained():
+        checking.schema(rules=which is SchemaOf.RULES)
 
 
 @app.command()
@@ -127,6 +154,86 @@ def embedded(
 
     with explained():
         running.embedded(database, port, traffic)
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="CSV, JSON lines (also .gz) or Parquet; one row a call.")
+    ],
+    from_version: Annotated[str | None, typer.Option("--from", help="Version that is the baseline.")] = None,
+    to_version: Annotated[str | None, typer.Option("--to", help="Version that is the candidate.")] = None,
+    promote_at: Annotated[
+        str | None,
+        typer.Option(
+            "--promote-at",
+            metavar="ROW|TIME",
+            help="Cut each stream in two here: 1001 (a row), 50% (of the rows), 3600s, 90m, or an ISO time.",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="FIELD=COLUMN", help="The file's own name of a field; repeatable."),
+    ] = None,
+    segment: Annotated[
+        str | None,
+        typer.Option("--segment", metavar="COLUMN", help="Compare like with like: a column such as task or route."),
+    ] = None,
+    stream: Annotated[str, typer.Option("--stream", metavar="GLOB", help="Only streams of such names.")] = "*",
+    rules: Annotated[
+        list[str] | None,
+        typer.Option("--rules", metavar="PACK|FILE", help="A built-in rule pack or a file of rules; repeatable."),
+    ] = None,
+    every: Annotated[int | None, typer.Option("--every", min=1, help="Judge after every so many calls.")] = None,
+    tick: Annotated[
+        str | None, typer.Option("--tick", metavar="DURATION", help="Judge by the clock; the daemon does so with 10s.")
+    ] = None,
+    length: Annotated[
+        str | None,
+        typer.Option("--length", metavar="DURATION", help="How long a promotion is watched, where there are times."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: a file that ends in .html or .png.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a watch, one a line.")] = False,
+) -> None:
+    """Judge calls from files. What the watchdog would have said of this change, and after how many calls."""
+    from watchdog.cli import replay as command
+
+    with explained():
+        command.replay(
+            files,
+            from_version=from_version,
+            to_version=to_version,
+            promote_at=promote_at,
+            columns=column or (),
+            segment=segment,
+            streams=stream,
+            rules=rules or (),
+            every=every,
+            tick=tick,
+            length=length,
+            plot=plot,
+            as_json=as_json,
+        )
+
+
+@app.command()
+def backtest(
+    config: ConfigOption = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How far back.")] = 90,
+    prompt: Annotated[str, typer.Option("--prompt", metavar="GLOB", help="Of the guarded prompts, only these.")] = "*",
+    rules: Annotated[
+        list[str] | None,
+        typer.Option("--rules", metavar="PACK|FILE", help="These rules, not the configuration's; repeatable."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge your own past promotions. What would have been reverted, when, and how often for nothing."""
+    from watchdog.cli import backtest as command
+
+    with explained():
+        command.run(config, days=days, prompts=prompt, rules=rules or (), as_json=as_json)
 
 
 def _one(context: typer.Context, named: Path | None, option: Path | None) -> Path | None:

@@ -1,0 +1,1 @@
+"""The user's own past through the daemon's judge: every promotion that the audit log knows. Reads, changes nothing."""
