@@ -125,7 +125,10 @@ class World(ExitStack):
     scopes: tuple[Scope, ...] = ALL_SCOPES
     timeout_s: float = 5.0
     between: str = ""
-    rules: RuleSet = field(default_factory=lambda: rule_set(success_rule(weight=0.8), LIMIT_RULE))
+    # Acting on what begins late as well: most tests here are about anything but when it began.
+    rules: RuleSet = field(
+        default_factory=lambda: rule_set(success_rule(weight=0.8, late_onset=Action.REVERT), LIMIT_RULE)
+    )
     terms: Terms = field(default_factory=Terms)
     baseline_calls: int = 500
     baseline_failures: int = 5

@@ -261,3 +261,20 @@ def test_a_negative_gap_is_refused() -> None:
     """Time does not run backwards."""
     with pytest.raises(StatsInputError, match="number of empty windows is -1"):
         skip(SHARE.design, start(SHARE.design), -1)
+
+
+def test_evidence_that_is_no_number_is_refused() -> None:
+    """It would stay for good, and never reach a threshold; where no bet may be placed nobody looks."""
+    test = design()
+    harmless = np.zeros(test.valid.shape)
+    harmless[0, 2] = np.nan
+    step(test, start(test), harmless)
+
+    with pytest.raises(StatsInputError, match="hold NaN"):
+        step(test, start(test), np.where(test.valid, np.nan, 0.0))
+
+
+def test_a_prior_that_is_no_number_is_refused() -> None:
+    """Like one that sums to more than 1."""
+    with pytest.raises(StatsInputError, match="log_prior"):
+        design(log_prior=np.array([np.nan, 0.0]))

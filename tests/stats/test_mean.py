@@ -192,3 +192,10 @@ def test_the_width_of_a_bucket_is_the_whole_loss() -> None:
     limits = MeanLimits.of(LogHistogram({460: 10**9}), 0.001)
 
     assert GAMMA == pytest.approx(float(limits.limits[0]) / float(upper_edge(459)), rel=1e-6)
+
+
+def test_a_cap_below_every_value_still_bounds_the_mean() -> None:
+    """All values count as the cap then; a limit that is no number would blind the rule without a word."""
+    test = MeanTest.against(LogHistogram({460: 5000, 470: 5000}), alpha=0.01, n_windows=10, value_cap=1.0)
+
+    assert np.all(np.isfinite(test.null_means))

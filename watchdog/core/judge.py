@@ -234,7 +234,8 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
             with_bound=state in _BOUNDED,
         )
         if late is not None and state is ReadingState.TRIPPED:
-            action = milder(action, Action.ALERT if late is Late.OPEN else rule.when_late)
+            awaited = late is Late.OPEN and rule.when_late is not Action.REVERT
+            action = milder(action, Action.ALERT if awaited else rule.when_late)
             line = f"{line}; {_when(seat, evidence)}"
         if seat.calibration is not None and seat.calibration.raised:
             line = f"{line}; {seat.calibration.sentence()}"

@@ -28,7 +28,8 @@ def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
             held = f"Reverting to {good} was held: {incident.recovery_reason}."
             step = f"{arithmetic} {held} Promote {good} by hand if you agree."
         case SagaState.AWAIT_APPROVAL:
-            headline = f"{slug}: {bad} made production worse; reverting to {good} is suggested"
+            worse = _worse(bad, late=incident.tripped[0].get("late") is not None)
+            headline = f"{slug}: {worse}; reverting to {good} is suggested"
             step = f"{arithmetic} Promote {good} on the platform to go back; the watchdog does not do it by itself."
         case _:
             headline = f"{slug}: {bad} made production worse; reverting to {good}"
@@ -100,12 +101,19 @@ def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compar
         key=f"{watch.id}:alert:{'+'.join(sorted(r.rule for r in readings))}",
         thread=watch.id,
         tone=Tone.ALARM,
-        headline=f"{watch.prompt_slug}: {watch.candidate_label} made production worse",
+        headline=f"{watch.prompt_slug}: {_worse(watch.candidate_label, late=readings[0].late is not None)}",
         step=f"{_sentence(readings[0].sentence)}{because}",
         at=at,
         facts=_watch_facts(watch),
         evidence=tuple(f"{r.rule}: {r.sentence}" for r in readings),
         links=_links(compare_url),
+    )
+
+
+def _worse(version: str, *, late: bool) -> str:
+    """What is wrong, without blaming a version for what did not begin with it."""
+    return (
+        f"production got worse under {version}, not since its promotion" if late else f"{version} made production worse"
     )
 
 

@@ -139,7 +139,7 @@ class Design:
             raise StatsInputError(
                 f"log_weight_baseline has shape {self.log_weight_baseline.shape}; must be ({n_cells},)"
             )
-        if self.log_prior.shape != (n_bets,) or float(np.exp(self.log_prior).sum()) > 1.0 + 1e-9:
+        if self.log_prior.shape != (n_bets,) or not float(np.exp(self.log_prior).sum()) <= 1.0 + 1e-9:
             raise StatsInputError(
                 f"log_prior has shape {self.log_prior.shape}; must be ({n_bets},) and sum to at most 1"
             )
@@ -230,6 +230,9 @@ def step(design: Design, state: State, increments: FloatArray) -> State:
     _require_fit(design, state)
     if increments.shape != design.valid.shape:
         raise StatsInputError(f"increments have shape {increments.shape}; must be {design.valid.shape}")
+    if np.isnan(increments, where=design.valid, out=np.zeros(design.valid.shape, dtype=np.bool_)).any():
+        # The largest of anything and NaN is NaN, and NaN never reaches a threshold: the test would be blind for good.
+        raise StatsInputError("increments hold NaN; the baseline or the window has a value beyond what floats can hold")
     # A smaller likelihood ratio is still a supermartingale: tempering and the cap cannot raise the false alarms.
     evidence = np.minimum(increments / design.temper[:, None], design.cap)
     return _advance(design, state, evidence, 1)

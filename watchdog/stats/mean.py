@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,7 +111,7 @@ def _upper_limits(
     # the cap. Without this a baseline that missed the one dear call in a hundred would promise a mean that does not
     # hold. It binds below a few thousand values, and only above the median of the limits.
     unseen = mean + upper_limit(n_effective, 0.0, path) * (value_cap - mean)
-    if np.count_nonzero(weights) == 1:
+    if spread == 0.0:  # one value, or all of them beyond the cap
         return unseen
     skewness = float(weights @ (centred / spread) ** 3) / n0
     quantile = -special.stdtrit(n_effective - 1.0, np.exp(-path[1:]))
@@ -126,21 +127,33 @@ def log_growth(null_means: FloatArray, window: LogHistogram, value_cap: float) -
     sum over the values x of ln(1 + lambda_j (min(x, cap) / null_means_k - 1)), shape (J, K), nats, each x at the lower
     edge of its bucket.
     """
+    return _growth(_payoffs(null_means), window, value_cap)
+
+
+def _payoffs(null_means: FloatArray) -> FloatArray:
+    """
+    1 + lambda (x / mu - 1) = x (lambda / mu) + 1 (1 - lambda): both factors of each bet and cell, shape (2, J, K), so
+    that one matrix product gives the payoff of all values, bets and cells.
+    """
+    kept = np.broadcast_to((1.0 - BETS)[:, None], (BETS.size, null_means.size))
+    return np.stack([BETS[:, None] / null_means, kept])
+
+
+def _growth(payoffs: FloatArray, window: LogHistogram, value_cap: float) -> FloatArray:
     n = len(window.counts)
     index = np.fromiter(window.counts.keys(), dtype=np.float64, count=n)
     counts = np.fromiter(window.counts.values(), dtype=np.float64, count=n)
     # In one order, so that a window that was stored and read back adds the same to the last bit.
-    order = np.argsort(index)
-    index, counts = index[order], counts[order]
-    values = np.minimum(np.asarray(upper_edge(index - 1.0)), value_cap)
-    # 1 + lambda (x / mu - 1) = x (lambda / mu) + 1 (1 - lambda): one matrix product for all values, bets and cells.
-    payoff = np.stack([(BETS[:, None] / null_means).ravel(), np.repeat(1.0 - BETS, null_means.size)])
-    points = np.stack([values, np.ones(n)], axis=1)
-    growth: FloatArray = window.zeros * np.log(payoff[1])
+    order = index.argsort()
+    counts = counts[order]
+    points = np.ones((n, 2))
+    np.minimum(np.asarray(upper_edge(index[order] - 1.0)), value_cap, out=points[:, 0])
+    flat = payoffs.reshape(2, -1)
+    growth: FloatArray = window.zeros * np.log(flat[1]) if window.zeros else np.zeros(flat.shape[1])
     for first in range(0, n, _BLOCK):
-        factors = points[first : first + _BLOCK] @ payoff
+        factors = points[first : first + _BLOCK] @ flat
         growth += counts[first : first + _BLOCK] @ np.log(factors, out=factors)
-    return growth.reshape(BETS.size, null_means.size)
+    return growth.reshape(payoffs.shape[1:])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -202,7 +215,11 @@ class MeanTest:
 
     def increments(self, window: LogHistogram) -> FloatArray:
         """What a window of new values adds, shape (J, K), nats."""
-        return log_growth(self.null_means, window, self.value_cap)
+        return _growth(self._payoffs, window, self.value_cap)
+
+    @cached_property
+    def _payoffs(self) -> FloatArray:
+        return _payoffs(self.null_means)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -248,7 +265,11 @@ class MeanLimitTest:
 
     def increments(self, window: LogHistogram) -> FloatArray:
         """What a window of new values adds, shape (J, 1), nats."""
-        return log_growth(self.null_means, window, math.inf)
+        return _growth(self._payoffs, window, math.inf)
+
+    @cached_property
+    def _payoffs(self) -> FloatArray:
+        return _payoffs(self.null_means)
 
 
 def _design(
