@@ -118,12 +118,14 @@ class World(ExitStack):
     Attributes:
         scopes: of the watchdog's token.
         timeout_s: the client's deadline, in real seconds.
+        segment_by: label of a call by which the watchdog tells requests apart; empty for none.
         between: address of a proxy through which the watchdog reaches the platform; empty for none.
     """
 
     folder: Path
     scopes: tuple[Scope, ...] = ALL_SCOPES
     timeout_s: float = 5.0
+    segment_by: str = ""
     between: str = ""
     # Acting on what begins late as well: most tests here are about anything but when it began.
     rules: RuleSet = field(
@@ -167,7 +169,7 @@ class World(ExitStack):
     def restart(self, wrap: Callable[[object], object] | None = None) -> None:
         """A new process, as far as anything in memory goes."""
         url, app_url = self.between or self.platform.base_url, self.platform.base_url
-        options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s)
+        options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s, segment_by=self.segment_by)
         client = PromptHelm(options, read_token=lambda: self.token, clock=self.own_clock, uniform=lambda: 0.5)
         self.callback(client.close)
         store = Store(f"sqlite:///{self.folder / 'watch.db'}")
@@ -200,18 +202,23 @@ class World(ExitStack):
         good: RecordedCall = GOOD,
         failed: RecordedCall = FAILED,
         spread: bool = False,
+        labels: dict[str, str] | None = None,
     ) -> datetime:
         """
         n calls from `since` (default: now) on; returns when the last one began.
 
         Args:
             spread: the failing ones evenly among the others, as independent calls would; else they come first.
+            labels: what the calls carry.
         """
         start = since or self.clock.now()
         begun = [start + i * every for i in range(n)]
         failing = {i * n // failures for i in range(failures)} if spread and failures else set(range(failures))
         self.platform.admin.import_executions(
-            self.prompt_id, version, [(at, failed if i in failing else good) for i, at in enumerate(begun)]
+            self.prompt_id,
+            version,
+            [(at, failed if i in failing else good) for i, at in enumerate(begun)],
+            metadata=labels,
         )
         return begun[-1] if begun else start
 

@@ -6,15 +6,15 @@ import json
 import os
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from watchdog.backtest.report import facts, moment
 from watchdog.backtest.run import Question, backtest
-from watchdog.cli import facts
 from watchdog.cli.compose import platform_of, terms_of
 from watchdog.cli.exits import FAILED, USAGE, err, out, say, stop
 from watchdog.cli.where import required_settings
@@ -66,9 +66,9 @@ def run(config: Path | None, *, days: int, prompts: str, rules: Sequence[str], a
         stop(USAGE, f"no guarded prompt has a slug like {prompts!r}; see [watch] prompts and exclude")
     if as_json:
         value = {
-            "since": facts.moment(question.since),
-            "until": facts.moment(now),
-            "prompts": [_json(p) for p in pasts],
+            "since": moment(question.since),
+            "until": moment(now),
+            "prompts": [facts(p) for p in pasts],
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
         return
@@ -253,68 +253,3 @@ def _table(console: Console, columns: tuple[str, ...], rows: Sequence[tuple[str,
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     console.print(table)
-
-
-def _json(past: PromptPast) -> dict[str, Any]:
-    """Units are in the names; rates are fractions."""
-    return {
-        "prompt": past.prompt,
-        "trouble": past.trouble or None,
-        "promotions": [_promotion_json(p) for p in past.promotions],
-        "quiet_days": [
-            {
-                "rule": q.rule,
-                "days": q.days,
-                "false_alarms": q.alarms,
-                "false_alarms_calibrated": q.alarms_calibrated,
-                "worst_nats": q.worst_nats,
-                "asks_now_nats": None if q.now is None else q.now.needed_nats,
-                "only_alerts": q.now is not None and q.now.demoted,
-            }
-            for q in past.quiet
-        ],
-        "rate_per_s": past.rate_per_s,
-        "baseline_calls": past.baseline_calls,
-        "strength": [
-            {
-                "rule": f.rule,
-                "effect": f.effect,
-                "calls": f.calls,
-                "seconds": f.seconds,
-                "smallest": f.smallest,
-                "smallest_text": f.smallest_text or None,
-                "unable": f.unable or None,
-            }
-            for f in past.strength
-        ],
-    }
-
-
-def _promotion_json(past: Past) -> dict[str, Any]:
-    judged = past.judged
-    value: dict[str, Any] = {
-        "id": past.promotion.id,
-        "promoted_at": facts.moment(past.promotion.at),
-        "promoted_by": past.promotion.actor_id or past.promotion.actor_type.value,
-        "control": past.control,
-        "candidate": past.candidate,
-        "human": past.human,
-        "stayed_s": past.stayed.total_seconds(),
-        "note": past.note or None,
-    }
-    if judged is None:
-        return {**value, "verdict": None, "action": None}
-    after = past.acted_after
-    return {
-        **value,
-        "verdict": judged.verdict.value,
-        "action": None if judged.action is None else judged.action.value,
-        "rules": list(judged.rules),
-        "reason": judged.reason,
-        "acted_after_s": None if after is None else after.total_seconds(),
-        "baseline_calls": judged.baseline.calls,
-        "candidate_calls": judged.candidate.calls,
-        "failures_after": judged.failures_after,
-        "calls_after": judged.calls_after,
-        "failed_calls_saved": judged.saved,
-    }

@@ -13,10 +13,11 @@ from watchdog.cli.exits import FAILED, out, say, stop
 from watchdog.cli.where import store_to_read
 from watchdog.core import words
 from watchdog.core.judgement import Reading, ReadingState
+from watchdog.core.quiet_days import describe
 from watchdog.errors import StoreUnusable
 from watchdog.notify.harmless import one_line
+from watchdog.store import calibrations, journal, outbox, watches
 from watchdog.store import incidents as incident_rows
-from watchdog.store import journal, outbox, watches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from watchdog.store.calibrations import QuietRecord
     from watchdog.store.database import Store
 
 _COLOURS = {
@@ -48,6 +50,9 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
         pointers = journal.pointers_seen(connection)
         polled = journal.cursor(connection, "promotions")
         unsent = outbox.waiting(connection)
+        learned = {
+            pointers[r.prompt_id].slug: r for r in calibrations.all_records(connection) if r.prompt_id in pointers
+        }
         value = {
             "store": database.name,
             "prompts": len(pointers),
@@ -55,6 +60,7 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
             "notices_waiting": len(unsent),
             "notices_waiting_since": facts.moment(unsent[0].created_at) if unsent else None,
             "watches": rows,
+            "calibrations": [_calibration(slug, learned[slug]) for slug in sorted(learned)],
         }
     if as_json:
         _print_json(value)
@@ -65,6 +71,9 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
         f"{words.count(len(pointers), 'prompt')} known, platform last read {words.clock_time(polled)}, "
         f"{words.count(len(unsent), 'notice')} waiting to be sent",
     )
+    for slug in sorted(learned):
+        if line := describe(learned[slug].by_rule):
+            say(console, f"{slug}: {line}")
     if not rows:
         say(console, "No promotion has been seen yet. The first one after the start will be watched.")
         return
@@ -91,6 +100,26 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
             say(console, f"{row['prompt']}: holds: {row['trouble']}")
         elif row["state"] == "watching":
             say(console, f"{row['prompt']} {row['to']}: {row['reason']}")
+
+
+def _calibration(slug: str, learned: QuietRecord) -> dict[str, Any]:
+    """What quiet days ask of the rules, when this version is the control."""
+    return {
+        "prompt": slug,
+        "version": learned.version_id,
+        "until": facts.moment(learned.until),
+        "rules": [
+            {
+                "rule": rule,
+                "days": found.days,
+                "worst_nats": found.worst_nats,
+                "alpha_nats": found.alpha_nats,
+                "needed_nats": found.needed_nats,
+                "only_alerts": found.demoted,
+            }
+            for rule, found in learned.by_rule.items()
+        ],
+    }
 
 
 def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: int) -> None:

@@ -116,6 +116,26 @@ class Seat:
             raise StatsInputError(f"rule {self.rule.name} has no sequential test: {self.unable}")
         return self.test.design
 
+    def with_cap(self, cap: float) -> Seat:
+        """
+        The same with so much evidence of one window at most, in nats; for windows longer than the daemon's.
+
+        Raises: StatsInputError: not a sequential test.
+        """
+        match self.test:
+            case (
+                ProportionTest()
+                | StratifiedProportionTest()
+                | LimitTest()
+                | QuantileTest()
+                | ShiftTest()
+                | MeanTest()
+                | MeanLimitTest()
+            ) as test:
+                return replace(self, test=replace(test, design=replace(test.design, cap=cap)))
+            case _:
+                raise StatsInputError(f"rule {self.rule.name} has no sequential test: {self.unable}")
+
     def start(self) -> Evidence:
         """Before any window."""
         if isinstance(self.test, Classical):

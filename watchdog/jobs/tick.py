@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from watchdog.core.incident import Recovery
 from watchdog.core.watch import WatchState
 from watchdog.errors import PlatformError, StoreError
-from watchdog.jobs import detect, evaluate, freeze, ingest, verify
+from watchdog.jobs import calibrate, detect, evaluate, freeze, ingest, verify
 from watchdog.jobs.trouble import tell_blind, tell_seeing
 from watchdog.store import incidents, watches
 
@@ -57,6 +57,7 @@ def run(deps: Deps, pulse: Pulse) -> None:
         _stage(pulse, "ingest", lambda: ingest.run(deps, deps.clock.now()))
         _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
         _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
+        _stage(pulse, "calibrate", lambda: calibrate.run(deps, deps.clock.now()))
     else:
         _stage(pulse, "young", lambda: _young(deps, now))
     pulse.completed += 1
