@@ -121,7 +121,7 @@ def test_too_small_a_baseline_leaves_only_absolute_rules() -> None:
     broken = judge(seats, judged(seats, each_in_its_window(*[False] * 40)))
 
     assert Verdict.INCONCLUSIVE is fine.verdict
-    assert "only absolute rules judge: the baseline has 10 calls; at least 50 are needed" == fine.reason
+    assert "only absolute rules judge: success: the baseline has 10 calls; at least 50 are needed" == fine.reason
     assert "floor" == broken.tripped[0].rule
 
 

@@ -34,6 +34,8 @@ from watchdog.core.rules import Metric
         ("1,200 calls", words.count(1200, "call")),
         ("1 in 2,300", words.odds(math.log(2300))),
         ("1 in 10^10", words.odds(math.log(2e10))),
+        ("1 in 500", words.odds(math.log(1 / 0.002))),
+        ("1 in 4,000", words.odds(math.log(1 / 0.00025))),
         ("1 in 1", words.odds(-0.7)),
         ("850 ms", words.duration(timedelta(milliseconds=850))),
         ("2 min 5 s", words.duration(timedelta(seconds=125))),

@@ -146,9 +146,10 @@ def _silence(readings: tuple[Reading, ...]) -> str:
         first = waiting[0]
         return f"too few calls so far ({first.calls:,}) for {', '.join(r.rule for r in waiting)}"
     unable = [r for r in acting if r.state is ReadingState.UNABLE]
-    heard = [r for r in acting if r.state is ReadingState.CLEAR and r.compares]
-    if unable and not heard:
-        return f"only absolute rules judge: {unable[0].sentence}"
+    heard = [r for r in acting if r.state is ReadingState.CLEAR]
+    if unable and not any(r.compares for r in heard):
+        who = "only absolute rules judge" if heard else "none of the rules that may act can judge"
+        return f"{who}: {unable[0].rule}: {unable[0].sentence}"
     return "" if any(r.state is ReadingState.CLEAR for r in readings) else "no rule has anything to judge yet"
 
 

@@ -50,6 +50,9 @@ def ratio(factor: float) -> str:
     return f"x{factor:.2f}" if factor < 10 else f"x{factor:,.0f}"
 
 
+_ROUNDING_NATS = 1e-9
+
+
 def count(n: int, noun: str) -> str:
     """1 -> `1 call`; 1200 -> `1,200 calls`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
@@ -59,6 +62,8 @@ def odds(nats: float) -> str:
     """Evidence as odds: 7.74 nats -> `1 in 2,300`."""
     if nats <= 0:
         return "1 in 1"
+    # exp(log(500)) is a little less than 500: a level that somebody wrote is to be read as it was written.
+    nats += _ROUNDING_NATS
     if nats > math.log(1e6):
         return f"1 in 10^{math.floor(nats / math.log(10))}"
     chance = math.exp(nats)
