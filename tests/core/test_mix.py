@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import T0, call, rule_set, success_rule
+from tests.builders import T0, call, rule_set, success_rule, watch
 from watchdog.core import mix
 from watchdog.core.judge import Progress, advance, begin, judge
 from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
-from watchdog.core.rules import Metric, Rule, Statistic
+from watchdog.core.policy import Alert, decide
+from watchdog.core.rules import Action, Metric, Rule, Statistic
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from watchdog.core.model import Call
@@ -99,43 +100,56 @@ def test_longer_requests_are_no_regression_of_latency_or_cost(rule: Rule) -> Non
     panel = seated(requests(3000, 1), rule)
     _, judgement = watched(panel, requests(1500, 2, tokens_times=1.6))
 
-    assert ReadingState.CLEAR is reading(judgement, rule.name).state
+    assert Verdict.REGRESSED is not judgement.verdict
     assert "input tokens per call" in judgement.reason
 
 
-def test_twice_the_latency_is_found_at_any_mix() -> None:
-    """Within a few dozen calls, as without a change of the mix."""
-    panel = seated(requests(3000, 1), P95, SHAPE)
-    progress, judgement = watched(panel, requests(600, 2, tokens_times=1.6, slower=2.0))
+def test_people_are_told_when_calls_cost_more_because_inputs_are_longer() -> None:
+    """Other requests, or a longer prompt: a revert would be wrong in one case, and silence in the other."""
+    panel = seated(requests(3000, 1), COST)
+    _, judgement = watched(panel, requests(1500, 2, tokens_times=1.6))
+    decision = decide(judgement, watch(), allowed=Action.REVERT)
+
+    assert ReadingState.EXPLAINED is reading(judgement, "cost").state
+    assert Verdict.INCONCLUSIVE is judgement.verdict
+    assert isinstance(decision, Alert)
+    assert "unless the prompt itself became longer" in decision.why_not_more
+
+
+def test_a_longer_prompt_that_fails_is_no_matter_of_length() -> None:
+    """All inputs are twice as long, and nearly half of the calls fail: the nearest lengths hardly ever did."""
+    narrow = [call(i, ok=i % 100 != 0, input_tokens=680 + i % 40) for i in range(2000)]
+    longer = [call(i, ok=i % 100 > 44, input_tokens=1380 + i % 40) for i in range(300)]
+    _, judgement = watched(seated(narrow, success_rule()), longer)
 
     assert Verdict.REGRESSED is judgement.verdict
-    assert progress.candidate.calls <= 60
 
 
-def test_requests_of_a_segment_that_the_baseline_never_saw_are_counted_and_not_judged() -> None:
-    """They fail every second time, and nobody knows whether that is usual there."""
-    panel = seated(requests(1000, 1, hard=0.2), success_rule(), P95)
-    _, judgement = watched(panel, requests(300, 2, rename="new", failing=lambda _: 0.5))
+def test_lengths_that_the_baseline_never_saw_are_not_compared_with_others() -> None:
+    """All requests were of one length, and are 1.7 times as long: what they may cost nobody knows."""
+    narrow = [call(i, input_tokens=680 + i % 40, cost_usd=0.0068 + 1e-5 * (i % 40)) for i in range(2000)]
+    longer = [call(i, input_tokens=1160 + i % 40, cost_usd=0.0104 + 1e-5 * (i % 40)) for i in range(300)]
+    _, judgement = watched(seated(narrow, COST), longer)
 
     assert Verdict.INCONCLUSIVE is judgement.verdict
-    assert "300 of 300 calls are of kinds that the baseline hardly knows" in judgement.reason
+    assert reading(judgement, "cost").state in (ReadingState.UNFAMILIAR, ReadingState.EXPLAINED)
 
 
-def test_an_absolute_limit_holds_for_requests_that_the_baseline_never_saw() -> None:
-    """A limit needs no baseline: total failure is total failure."""
-    panel = seated(requests(1000, 1, hard=0.2), success_rule(), LIMIT)
-    _, judgement = watched(panel, requests(100, 2, rename="new", failing=lambda _: 1.0))
+def test_a_label_that_is_new_for_each_call_tells_nothing_apart() -> None:
+    """All calls are compared together then, latency and cost as well."""
+    each = [call(i, segment=f"user-{i}", latency_ms=800.0 + i % 50) for i in range(1000)]
+    slower = [call(i, segment=f"late-{i}", latency_ms=8000.0 + i % 50) for i in range(300)]
+    panel = seated(each, P95)
+    _, judgement = watched(panel, slower)
 
     assert Verdict.REGRESSED is judgement.verdict
-    assert ["floor"] == [r.rule for r in judgement.tripped]
 
 
-def test_unknown_segments_take_no_room() -> None:
-    """A thousand tenants that the baseline never saw are kept as one."""
-    panel = seated(requests(1000, 1, hard=0.2), success_rule())
-    progress, _ = watched(panel, [call(i, segment=f"tenant-{i}", input_tokens=10) for i in range(1000)])
+def test_only_so_many_segments_are_told_apart() -> None:
+    """The largest ones; a thousand of them would cost more than they tell."""
+    many = [call(i, segment=f"tenant-{i % 100}") for i in range(4000)]
 
-    assert 1 == len(progress.candidate.cells)
+    assert 50 == len(seated(many, success_rule()).segments)
 
 
 def unlabelled(n: int, seed: int, *, tokens: float, failing: Callable[[int], float]) -> list[Call]:
@@ -186,3 +200,31 @@ def test_another_model_and_a_cold_cache_are_named() -> None:
         "the model that answers moved, most of all large 100.0 % -> 0.0 %",
         "input tokens from the provider's cache 90.0 % -> 0.0 %",
     ) == mix.compare(before, now).notes
+
+
+def calls_until_regressed(panel: Panel, calls: Sequence[Call], step: int) -> tuple[int, bool]:
+    """Looked at every so many windows: calls until the verdict, and whether the mix held it for a while."""
+    windows = [(T0 + i * WINDOW, summarise([c])) for i, c in enumerate(calls)]
+    progress, held = begin(panel), False
+    for first in range(0, len(windows), step):
+        until = windows[min(first + step, len(windows)) - 1][0] + WINDOW
+        while progress.judged_until is None or progress.judged_until < until:
+            ahead = [w for w in windows if progress.judged_until is None or w[0] >= progress.judged_until]
+            progress = advance(panel, progress, [w for w in ahead if w[0] < until], sealed_until=until)
+            held = held or bool(progress.held)
+            if judge(panel, progress).verdict is Verdict.REGRESSED:
+                return progress.candidate.calls, held
+    return progress.candidate.calls, held
+
+
+def test_a_verdict_that_the_mix_held_for_a_while_does_not_depend_on_when_one_looked() -> None:
+    """Window by window, some at a time, or all at once: after the same call."""
+    panel = seated(unlabelled(2000, 1, tokens=6.9, failing=long_fails), success_rule())
+    calls = unlabelled(400, 7, tokens=7.8, failing=lambda length: 0.6 if length > 2000 else 0.05)
+
+    found = {calls_until_regressed(panel, calls, step) for step in (1, 7, 400)}
+
+    assert 1 == len(found)
+    ((n, held),) = found
+    assert held
+    assert n < 400

@@ -164,3 +164,22 @@ def test_a_rule_that_cannot_tell_a_regression_from_a_usual_day_only_alerts() -> 
     assert Action.ALERT is reading.action
     assert "7 quiet days" in reading.sentence
     assert "this rule only alerts here" in reading.sentence
+
+
+OUTAGE = blocks(10, [10 if i in (40, 41, 42, 43, 44, 45) else i % 10 == 5 for i in range(500)])
+
+
+def test_one_outage_in_the_baseline_does_not_blind_a_rule() -> None:
+    """Sixty of 5,000 calls failed in a row: half of the calls failing is still found, if later than without."""
+    verdict, calls = verdict_on(assembled(success_rule(), baseline=OUTAGE), blocks(10, [5] * 100))
+
+    assert Verdict.REGRESSED is verdict
+    assert calls <= 500
+
+
+def test_what_looks_worse_and_cannot_be_shown_is_not_called_fine() -> None:
+    """Failures rise from 2 % to 12 %, and a baseline as uneven as this one does not bear it out: nobody is told OK."""
+    uneven = blocks(10, [10 if i % 50 == 3 else 0 for i in range(100)])
+    verdict, _ = verdict_on(assembled(success_rule(), baseline=uneven), blocks(10, [1, 1, 2] * 30))
+
+    assert Verdict.INCONCLUSIVE is verdict

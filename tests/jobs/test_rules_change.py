@@ -8,13 +8,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import update
 
 from tests.builders import SECOND, rule_set, success_rule
-from tests.world import World
-from watchdog.core.rules import Action, RuleSet
+from tests.world import LIMIT_RULE, World
+from watchdog.core.calibration import Calibration
+from watchdog.core.rules import Action, Method, RuleSet
 from watchdog.core.watch import WatchState
 from watchdog.jobs.deps import Policy
 from watchdog.store import events, watches
+from watchdog.store.tables import watches as watches_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,3 +146,41 @@ def test_another_look_that_was_first_is_not_overwritten(world: World) -> None:
             connection, stale, REVERTING, alpha_left=0.5, n_windows=100, at=world.clock.now()
         )
     assert "alert-only" == world.watch.rules_digest
+
+
+def test_a_change_to_alert_only_is_obeyed_by_a_watch_of_a_classical_rule(world: World) -> None:
+    """Before its first look it has spent nothing, and after all of them there is still a little left to go on with."""
+    swap(world, replace(rule_set(success_rule(method=Method.FISHER)), digest="fisher"))
+    world.tick()
+    world.promote(world.v2)
+    world.look()
+    swap(world, ALERT_ONLY)
+    world.traffic(world.v2, 12, failures=12)
+
+    assert ("alert-only", 1.0) == (world.watch.rules_digest, world.watch.alpha_left)
+    assert world.v2 == world.pointer()
+
+
+def test_what_quiet_days_ask_of_a_rule_they_ask_after_a_change_of_others(world: World) -> None:
+    """A rule that may only alert is not freed by a reload that adds another one."""
+    world.tick()
+    world.promote(world.v2)
+    world.look()
+    quiet = Calibration(days=5, worst_nats=25.0, alpha_nats=5.3)
+    with world.store.write() as connection:
+        connection.execute(update(watches_table).values(calibration={"success": quiet.to_json()}))
+    floor = replace(rule_set(*ALERT_ONLY.rules, LIMIT_RULE), digest="with-a-floor")
+    swap(world, floor)
+    world.look()
+
+    assert {"success": quiet} == world.watch.calibration
+
+
+def test_a_watch_that_no_rule_can_judge_still_counts_its_calls(tmp_path: Path) -> None:
+    """Ten baseline calls and no limit: there is no evidence to go on from, and the calls are not forgotten."""
+    with World(tmp_path, rules=REVERTING, baseline_calls=10, baseline_failures=0) as few:
+        few.tick()
+        few.promote(few.v2)
+        few.traffic(few.v2, 30)
+
+        assert 30 == few.watch.candidate.calls

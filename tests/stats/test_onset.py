@@ -95,6 +95,15 @@ def test_bad_blocks_long_before_the_promotion_do_not_count() -> None:
     assert before.max() <= onset.TOLERATED
 
 
+def test_an_outage_that_was_over_before_the_promotion_is_over() -> None:
+    """Thirty failures, and then sixty good calls: the promotion found nothing."""
+    test = share_test()
+    before = gained_before(np.stack([nats_of(test, bad, 10) for bad in [0] * 40 + [10] * 3 + [0] * 6], axis=1))
+    found = beginning(after(test, np.tile([1, 0], 30)), prior(test), before)
+
+    assert found.with_promotion
+
+
 def test_windows_without_a_call_change_nothing() -> None:
     """Nor does a baseline without blocks say anything."""
     state = onset.step(onset.start(3), np.zeros(3), 0.0)

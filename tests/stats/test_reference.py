@@ -175,10 +175,10 @@ def test_a_reference_departs_from_the_trend_as_far_as_its_calls_vouch_for(
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(12, None), (13, 0), (14, 0), (19, 1), (21, 1), (22, None), (None, None)]
+    ("step", "expected"), [(14, None), (15, 0), (16, 0), (17, 1), (18, 1), (19, 1), (20, None), (None, None)]
 )
-def test_kinds_just_outside_the_baseline_use_the_nearest_reference(step: int | None, expected: int | None) -> None:
-    """Up to two token steps away; further out, and where the tokens are not known, there is none."""
+def test_kinds_in_a_gap_of_the_baseline_use_the_nearest_reference(step: int | None, expected: int | None) -> None:
+    """Beyond the lengths that it knows, and where the tokens are not known, there is none."""
     references = References({("", 15): 0, ("", 19): 1})
 
     assert expected == references.shift_of(("", step))

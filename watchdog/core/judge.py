@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from watchdog.core import words
 from watchdog.core.arithmetic import sentence
 from watchdog.core.judgement import Judgement, Late, Reading, ReadingState, milder
-from watchdog.core.mix import Mix, compare, explains
+from watchdog.core.mix import Mix, compare, explains, looks_worse, rise_at_any_length
 from watchdog.core.rules import Action, Metric
 from watchdog.core.seat import Evidence, Seat, observations
 from watchdog.core.watch import Verdict
@@ -48,6 +48,7 @@ class Progress:
         states: the evidence by rule name; rules without a test have none.
         tripped_after: observations at which a rule tripped, by rule name.
         late: those of them whose evidence did not begin with the promotion.
+        held: those of them that the mix of requests explains (EXPLAINED), or that judged too few of them (UNFAMILIAR).
     """
 
     judged_until: datetime | None
@@ -56,6 +57,7 @@ class Progress:
     states: Mapping[str, Evidence]
     tripped_after: Mapping[str, int]
     late: Mapping[str, Late] = field(default_factory=dict)
+    held: Mapping[str, ReadingState] = field(default_factory=dict)
 
 
 def begin(panel: Panel) -> Progress:
@@ -89,9 +91,9 @@ def advance(
     return _pass_time(panel, progress, sealed_until)
 
 
-def _standing(progress: Progress, name: str) -> tuple[bool, Late | None]:
-    """Whether the rule has tripped, and whether late."""
-    return name in progress.tripped_after, progress.late.get(name)
+def _standing(progress: Progress, name: str) -> tuple[bool, Late | None, ReadingState | None]:
+    """Whether the rule has tripped, whether late, and what holds it."""
+    return name in progress.tripped_after, progress.late.get(name), progress.held.get(name)
 
 
 def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | None = None) -> Judgement:
@@ -141,6 +143,12 @@ def _silence(readings: tuple[Reading, ...]) -> str:
     unfamiliar = [r for r in acting if r.state is ReadingState.UNFAMILIAR]
     if unfamiliar:
         return f"most requests are unlike the baseline's: {unfamiliar[0].sentence}"
+    undecided = [r for r in acting if r.state is ReadingState.UNDECIDED]
+    if undecided:
+        return (
+            "it looks worse, and so small or so uneven a baseline does not bear out that it is: "
+            f"{undecided[0].sentence}"
+        )
     waiting = [r for r in acting if r.state is ReadingState.WAITING and r.metric is not Metric.FEEDBACK]
     if waiting:
         first = waiting[0]
@@ -185,7 +193,24 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
         states=states,
         tripped_after=tripped_after,
         late=late,
+        held=_held(panel, candidate, tripped_after),
     )
+
+
+def _held(panel: Panel, candidate: Summary, tripped: Mapping[str, int]) -> dict[str, ReadingState]:
+    """What keeps a tripped rule from acting; asked after each window, so that no look depends on the one before."""
+    if not tripped:
+        return {}
+    mix = compare(panel.baseline, candidate)
+    held = {}
+    for seat in panel.seats:
+        if seat.rule.name not in tripped or seat.test is None:
+            continue
+        if seat.lens.unfamiliar(candidate) > observations(seat.lens, candidate) / 2:
+            held[seat.rule.name] = ReadingState.UNFAMILIAR
+        elif mix.tokens_moved and panel.baseline and explains(seat, panel.baseline, candidate):
+            held[seat.rule.name] = ReadingState.EXPLAINED
+    return held
 
 
 def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
@@ -203,6 +228,7 @@ def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
         states=states,
         tripped_after=progress.tripped_after,
         late=progress.late,
+        held=progress.held,
     )
 
 
@@ -217,13 +243,14 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
         nats, needed = seat.nats(evidence), seat.threshold
         odds_nats = -math.log(seat.p_value(evidence))
         unfamiliar = seat.lens.unfamiliar(progress.candidate)
-        if unfamiliar > seen / 2:
+        if rule.name in progress.tripped_after:
+            state = progress.held.get(rule.name, ReadingState.TRIPPED)
+        elif unfamiliar > seen / 2:
             state = ReadingState.UNFAMILIAR
-        elif rule.name in progress.tripped_after:
-            by_mix = mix.tokens_moved and panel.baseline and explains(seat, panel.baseline, progress.candidate)
-            state = ReadingState.EXPLAINED if by_mix else ReadingState.TRIPPED
         elif seen < rule.min_calls or seen == 0:
             state = ReadingState.WAITING
+        elif panel.baseline and looks_worse(seat, panel.baseline, progress.candidate):
+            state = ReadingState.UNDECIDED
         else:
             state = ReadingState.CLEAR
         line = sentence(
@@ -234,6 +261,11 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
             needed_nats=needed,
             with_bound=state in _BOUNDED,
         )
+        if mix.tokens_moved and panel.baseline and state in (ReadingState.CLEAR, ReadingState.UNFAMILIAR):
+            rise = rise_at_any_length(seat, panel.baseline, progress.candidate)
+            if rise is not None:
+                state = ReadingState.EXPLAINED
+                line = f"{line}; but {rule.metric.value} of all calls together rose, {words.ratio(rise)} at least"
         if late is not None and state is ReadingState.TRIPPED:
             awaited = late is Late.OPEN and rule.when_late is not Action.REVERT
             action = milder(action, Action.ALERT if awaited else rule.when_late)
@@ -268,7 +300,8 @@ def _when(seat: Seat, evidence: Evidence) -> str:
         when = f"began about {words.count(began.after_calls, 'call')} after the promotion"
     else:
         when = "the previous version's last calls were as bad already"
-    return f"{when}, so that the promotion is hardly its cause"
+    acts = seat.rule.when_late is Action.REVERT
+    return when if acts else f"{when}, so that something else may be its cause"
 
 
 def doubt(calls: int, rejected: Mapping[str, int]) -> str:

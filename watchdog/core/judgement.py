@@ -19,7 +19,8 @@ class ReadingState(Enum):
     TRIPPED = "tripped"
     WAITING = "waiting"  # too few calls of the candidate so far
     UNABLE = "unable"  # the baseline cannot support this rule
-    EXPLAINED = "explained"  # tripped, and the mix of requests can explain it
+    EXPLAINED = "explained"  # worse, and the mix of requests can explain it
+    UNDECIDED = "undecided"  # it looks worse, and the baseline does not bear out that it is
     UNFAMILIAR = "unfamiliar"  # most of the candidate's calls are of kinds that the baseline hardly knows
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 VALUES = (Metric.LATENCY, Metric.COST)
 _NOTHING = LogHistogram()
+# The largest of them; beyond, each further one costs time and room, and hardly helps.
+_MOST_SEGMENTS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +145,11 @@ def known_segments(baseline: Summary) -> tuple[str, ...]:
     calls: dict[str, int] = {}
     for key, cell in baseline.cells.items():
         calls[key.segment] = calls.get(key.segment, 0) + cell.calls
-    if len(calls) > 1:
-        calls.pop(OTHER_SEGMENT, None)  # many rare ones together are not one that is known
-    return () if calls.keys() <= {"", OTHER_SEGMENT} else tuple(sorted(known(calls)))
+    calls.pop(OTHER_SEGMENT, None)  # many rare ones together are not one that is known
+    if calls.keys() <= {""}:
+        return ()
+    well_known = sorted(known(calls), key=lambda segment: (-calls[segment], segment))
+    return tuple(sorted(well_known[:_MOST_SEGMENTS]))
 
 
 def share_of(rule: Rule, window: Summary) -> Share:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from watchdog.core import words
 from watchdog.core.incident import Incident, Recovery
-from watchdog.core.judgement import Reading
+from watchdog.core.judgement import Reading, ReadingState
 from watchdog.core.model import ActorType
 from watchdog.core.notice import Fact, Link, Notice, Tone
 from watchdog.core.rollback import Event, SagaState
@@ -101,13 +101,19 @@ def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compar
         key=f"{watch.id}:alert:{'+'.join(sorted(r.rule for r in readings))}",
         thread=watch.id,
         tone=Tone.ALARM,
-        headline=f"{watch.prompt_slug}: {_worse(watch.candidate_label, late=readings[0].late is not None)}",
+        headline=f"{watch.prompt_slug}: {_alerted(watch.candidate_label, readings[0])}",
         step=f"{_sentence(readings[0].sentence)}{because}",
         at=at,
         facts=_watch_facts(watch),
         evidence=tuple(f"{r.rule}: {r.sentence}" for r in readings),
         links=_links(compare_url),
     )
+
+
+def _alerted(version: str, first: Reading) -> str:
+    if first.state is ReadingState.EXPLAINED:
+        return f"{version} looks worse, or its requests changed"
+    return _worse(version, late=first.late is not None)
 
 
 def _worse(version: str, *, late: bool) -> str:

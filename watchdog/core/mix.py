@@ -19,9 +19,10 @@ from scipy import special
 
 from watchdog.core import words
 from watchdog.core.cells import CellKey
-from watchdog.core.lens import VALUES, bad_of
+from watchdog.core.lens import VALUES, bad_of, histogram_of
 from watchdog.core.rules import Metric, Statistic
 from watchdog.errors import StatsInputError
+from watchdog.stats.interval import mean_ratio_lower, quantile_ratio_lower
 from watchdog.stats.reference import SMALLEST_STRATUM
 from watchdog.stats.stratified import StratifiedProportionTest
 
@@ -38,6 +39,10 @@ SMALLEST_MOVE = 0.1
 # Categories with fewer calls in all are taken together: the chi-squared law needs some in each.
 _FEW = 10
 _CACHED_MOVE = 0.2
+# Standard deviations that chance reaches once in some two thousand looks.
+_HARDLY_CHANCE = 3.3
+# Lengths up to twice those that the baseline knows are compared with the nearest that it knows.
+_WITHIN_STEPS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,41 @@ def explains(seat: Seat, baseline: Summary, candidate: Summary) -> bool:
     return float(np.min(test.design.log_weight_baseline + np.maximum(log_e, 0.0))) < test.design.threshold
 
 
+def rise_at_any_length(seat: Seat, baseline: Summary, candidate: Summary) -> float | None:
+    """
+    By how much latency or cost of all calls together rose at the least, beyond the margin; None where they did not.
+
+    Compared at like input it need not have: then the requests are longer, or the prompt is. Nobody but people can tell.
+    """
+    rule = seat.rule
+    before, now = histogram_of(rule, baseline), histogram_of(rule, candidate)
+    rise: float | None = None
+    try:
+        if rule.statistic is Statistic.QUANTILE and rule.quantile is not None:
+            rise = quantile_ratio_lower(before, now, rule.quantile)
+        elif rule.statistic is Statistic.MEAN:
+            rise = mean_ratio_lower(before, now)
+    except StatsInputError:
+        return None
+    return rise if rise is not None and rise > 1.0 + rule.margin_rel else None
+
+
+def looks_worse(seat: Seat, baseline: Summary, candidate: Summary) -> bool:
+    """
+    Whether a share of bad calls lies so far beyond the margin that independent calls could hardly do it, although the
+    rule, which knows how small and how uneven the baseline was, does not say so.
+    """
+    rule = seat.rule
+    if rule.statistic is not Statistic.PROPORTION or rule.metric is Metric.FEEDBACK:
+        return False
+    usual, now, known = seat.lens.usual(baseline, candidate), seat.lens.share(candidate), seat.lens.share(baseline)
+    if usual is None or now.rate is None:
+        return False
+    allowed = min(max(usual + rule.margin_abs, usual * (1.0 + rule.margin_rel)), 1.0)
+    spread = math.sqrt(max(allowed * (1.0 - allowed), 1.0 / known.total) * (1.0 / now.total + 1.0 / known.total))
+    return now.rate - allowed > _HARDLY_CHANCE * spread
+
+
 def _by_length(
     seat: Seat, baseline: Summary, candidate: Summary
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -107,7 +147,10 @@ def _by_length(
     for segment in segments:
         steps = sorted({_place(key) for key in (*baseline.cells, *candidate.cells) if key.segment == segment})
         group = (0.0, 0.0, 0.0, 0.0)
+        known = [_place(key) for key in baseline.cells if key.segment == segment]
         for step in steps:
+            if not min(known) - _WITHIN_STEPS <= step <= max(known) + _WITHIN_STEPS:
+                continue
             parts = [s.cells.get(CellKey(segment, step if step >= 0 else None)) for s in (baseline, candidate)]
             counts = [(c.calls, bad_of(seat.rule, c)) if c else (0, 0) for c in parts]
             group = (
@@ -119,7 +162,7 @@ def _by_length(
             if group[0] >= SMALLEST_STRATUM:
                 groups.append(group)
                 group = (0.0, 0.0, 0.0, 0.0)
-        if group[0] and groups:
+        if any(group) and groups:
             last = groups.pop()
             groups.append((last[0] + group[0], last[1] + group[1], last[2] + group[2], last[3] + group[3]))
     table = np.array(groups).reshape(-1, 4)

@@ -35,21 +35,27 @@ if TYPE_CHECKING:
     from watchdog.stats.histogram import FloatArray
 
 
+# A block of the baseline is a minute, a window ten seconds.
+_WINDOWS_IN_A_BLOCK = 6
+
+
 @dataclass(frozen=True, kw_only=True)
 class Panel:
     """
     Attributes:
         baseline: the control's calls; None when there is no control, or too little of it.
         segments: that the baseline knows; empty when nothing tells calls apart.
+        labelled: whether the baseline's calls carry labels at all.
     """
 
     seats: tuple[Seat, ...]
     baseline: Summary | None
     segments: tuple[str, ...] = ()
+    labelled: bool = False
 
     def folded(self, window: Summary) -> Summary:
         """The window with all segments that the baseline hardly knows as one: a million tenants take no room."""
-        return window.folded(self.segments) if self.segments else window
+        return window.folded(self.segments) if self.labelled else window
 
 
 def assemble(
@@ -79,13 +85,17 @@ def assemble(
         why_not = f"the baseline has {words.count(baseline.calls, 'call')}; at least {min_baseline_calls:,} are needed"
     usable = None if why_not else baseline
     segments = known_segments(usable) if usable else ()
+    labelled = usable is not None and any(key.segment for key in usable.cells)
+    if usable is not None and labelled:
+        # Segments that are not known are one; where none is known all calls are, and are compared together.
+        usable, blocks = usable.folded(segments), [block.folded(segments) for block in blocks]
     seats = tuple(
         _seat(rule, rules, rules.alpha_of(rule) * alpha_left, usable, why_not, n_windows, blocks, segments)
         for rule in rules.rules
     )
     if calibration:
         seats = tuple(replace(seat, calibration=calibration.get(seat.rule.name)) for seat in seats)
-    return Panel(seats=seats, baseline=usable, segments=segments)
+    return Panel(seats=seats, baseline=usable, segments=segments, labelled=labelled)
 
 
 def _seat(
@@ -139,26 +149,37 @@ def _learned(test: Sequential, sight: Sight, blocks: Sequence[Summary]) -> _Lear
             y = np.stack([bad for _, bad in counts], axis=1)
             nats = test.at_estimate(n, y)
             return _Learned(
-                before=gained_before(nats), dispersion=dispersion_of(y, n), temper=temper_of(nats, n.sum(axis=0))
+                before=gained_before(nats),
+                dispersion=dispersion_of(y, n),
+                temper=temper_of(_capped(test.design, nats), n.sum(axis=0)),
             )
         case ProportionTest() | LimitTest():
             shares = [sight.lens.share(block) for block in blocks]
             y, n = np.array([(share.bad, share.total) for share in shares], dtype=np.float64).T
-            nats = _atmiddle(test.design, [test.increments(calls=share.total, bad=share.bad) for share in shares])
+            nats = _at_middle(test.design, [test.increments(calls=share.total, bad=share.bad) for share in shares])
             if isinstance(test, LimitTest):
                 # Nothing to learn for a number that the user states.
                 return _Learned(before=gained_before(nats))
-            return _Learned(before=gained_before(nats), dispersion=dispersion_of(y, n), temper=temper_of(nats, n))
+            return _Learned(
+                before=gained_before(nats),
+                dispersion=dispersion_of(y, n),
+                temper=temper_of(_capped(test.design, nats), n),
+            )
         case QuantileTest() | ShiftTest() | MeanTest():
             n = np.array([values.total for values in sight.by_block], dtype=np.float64)
-            nats = _atmiddle(test.design, [test.increments(values) for values in sight.by_block])
-            return _Learned(before=gained_before(nats), temper=temper_of(nats, n))
+            nats = _at_middle(test.design, [test.increments(values) for values in sight.by_block])
+            return _Learned(before=gained_before(nats), temper=temper_of(_capped(test.design, nats), n))
         case MeanLimitTest():
-            nats = _atmiddle(test.design, [test.increments(sight.lens.values(block)) for block in blocks])
+            nats = _at_middle(test.design, [test.increments(sight.lens.values(block)) for block in blocks])
             return _Learned(before=gained_before(nats))
 
 
-def _atmiddle(design: eprocess.Design, gained: Sequence[FloatArray]) -> FloatArray:
+def _capped(design: eprocess.Design, nats: FloatArray) -> FloatArray:
+    """No block counts for more than it could have in a watch: one outage must not blind a rule for a day."""
+    return np.minimum(nats, _WINDOWS_IN_A_BLOCK * design.cap)
+
+
+def _at_middle(design: eprocess.Design, gained: Sequence[FloatArray]) -> FloatArray:
     """What each bet gains on each block against the baseline's own estimate, shape (bets, blocks)."""
     column = middle(design)
     return np.stack([nats[:, column] for nats in gained], axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from watchdog.core.judgement import Late, Reading, milder
+from watchdog.core.judgement import Late, Reading, ReadingState, milder
 from watchdog.core.rules import Action
 from watchdog.core.watch import Verdict
 
@@ -43,6 +43,10 @@ class Revert:
     target_version_id: str
 
 
+_EXPLAINED = (
+    "the requests changed, and that can explain it; unless the prompt itself became longer, then it is the cause"
+)
+
 Decision = Wait | Alert | Suggest | Revert
 
 
@@ -52,6 +56,9 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
         allowed: the most that the configuration allows at all.
     """
     if judgement.verdict is not Verdict.REGRESSED:
+        explained = tuple(r for r in judgement.readings if r.state is ReadingState.EXPLAINED)
+        if judgement.verdict is Verdict.INCONCLUSIVE and explained:
+            return Alert(readings=explained, why_not_more=_EXPLAINED)
         return Wait()
     tripped = judgement.tripped
     wanted = tripped[0].action

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -194,13 +195,15 @@ class Seat:
 
     def spent(self, evidence: Evidence) -> float:
         """Share of the rule's false-alarm budget that it has had its chance to spend, in [0, 1]."""
-        return 1.0 if isinstance(evidence, LookState) else evidence.wealth.invested
+        if isinstance(self.test, Classical):
+            return min(1.0, self._looks(evidence).looks / self.test.parts)
+        return self._track(evidence).wealth.invested
 
     def beginning(self, evidence: Evidence) -> onset.Beginning | None:
         """Where the evidence began; None where the test does not know."""
         if isinstance(evidence, LookState) or evidence.began is None:
             return None
-        placed = self.design.valid[:, middle(self.design)]
+        placed = self.design.valid[:, self._column]
         prior = np.where(placed, self.design.log_prior, -np.inf)
         before = np.zeros(prior.size) if self.before is None else self.before
         return onset.beginning(evidence.began, prior, before)
@@ -223,12 +226,17 @@ class Seat:
             case _:
                 raise StatsInputError(f"rule {self.rule.name} has no sequential test: {self.unable}")
 
+    @cached_property
+    def _column(self) -> int:
+        """The cell of the baseline's own estimate."""
+        return middle(self.design)
+
     def _at_estimate(self, window: Summary, nats: FloatArray) -> FloatArray:
         """What each bet gains against the baseline's own estimate, shape (bets,)."""
         if isinstance(self.test, StratifiedProportionTest):
             calls, bad = self.lens.by_segment(window)
             return self.test.at_estimate(calls[:, None], bad[:, None])[:, 0]
-        return nats[:, middle(self.design)]
+        return nats[:, self._column]
 
     def _looks(self, evidence: Evidence) -> LookState:
         if isinstance(evidence, LookState):

@@ -16,7 +16,7 @@ from watchdog.core.diff import changes
 from watchdog.core.guards import DAY, HOUR, PROMPT_PERIOD, Done, refusal
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
-from watchdog.core.judgement import Judgement, Reading
+from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import Standing, incident_id
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
+
+
+_HOLDING = (ReadingState.EXPLAINED, ReadingState.UNFAMILIAR)
+# A watch that changed its rules when its budget was spent has this share of it left: none to speak of, and never none.
+_LEAST_LEFT = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,7 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
     look = _look(deps, watch, now)
     if look is None:
         return False
-    versions = ((), "") if isinstance(look.decision, Wait) else _versions(deps, watch, look.judgement)
+    versions = ((), "") if isinstance(look.decision, Wait) else _versions(deps, watch, look.decision.readings[0].metric)
     with deps.store.write() as connection:
         if not _save(connection, watch, look):
             return False
@@ -127,15 +132,26 @@ def _rules_changed(deps: Deps, watch: Watch, now: datetime) -> bool:
         panel = panel_of(deps, connection, watch)
         progress = _resume(connection, watch, panel)
     spent = max((s.spent(progress.states[s.rule.name]) for s in panel.seats if s.test is not None), default=0.0)
-    left = watch.alpha_left * (1.0 - spent)
+    left = watch.alpha_left * max(1.0 - spent, _LEAST_LEFT)
     judged = 0
     if watch.judged_until is not None and watch.first_call_at is not None:
         judged = max(0, (watch.judged_until - watch.first_call_at) // WINDOW)
-    if left <= 0.0:
-        return False  # nothing is left to judge by: it ends as it began
     with deps.store.write() as connection:
+        before = {rule.name: rule for rule in watches.rules_of(connection, watch).rules}
+        # What quiet days ask of a rule they ask of it still.
+        kept = {
+            rule.name: watch.calibration[rule.name]
+            for rule in wanted.rules
+            if before.get(rule.name) == rule and rule.name in watch.calibration
+        }
         changed = watches.change_rules(
-            connection, watch, wanted, alpha_left=left, n_windows=max(1, watch.n_windows - judged), at=now
+            connection,
+            watch,
+            wanted,
+            alpha_left=left,
+            n_windows=max(1, watch.n_windows - judged),
+            calibration=kept,
+            at=now,
         )
     if changed:
         log.info(
@@ -170,10 +186,10 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
     stored = watches.evidence_of(connection, watch.id)
     if watch.judged_until is None:
         return begin(panel)
-    if not stored:
+    readings = [Reading.from_json(value) for value in watches.readings_of(connection, watch.id)]
+    if not readings:
         # Other rules took over: they begin here, and what was judged before is no evidence for them.
         return replace(begin(panel), judged_until=watch.judged_until, first_call_at=watch.first_call_at)
-    readings = [Reading.from_json(value) for value in watches.readings_of(connection, watch.id)]
     return Progress(
         judged_until=watch.judged_until,
         first_call_at=watch.first_call_at,
@@ -181,6 +197,7 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
         states={seat.rule.name: seat.read(stored[seat.rule.name]) for seat in panel.seats if seat.test is not None},
         tripped_after={r.rule: r.tripped_after for r in readings if r.tripped_after is not None},
         late={r.rule: r.late for r in readings if r.late is not None},
+        held={r.rule: r.state for r in readings if r.tripped_after is not None and r.state in _HOLDING},
     )
 
 
@@ -285,13 +302,12 @@ def _done(connection: Connection, watch: Watch, now: datetime) -> Done:
     )
 
 
-def _versions(deps: Deps, watch: Watch, judgement: Judgement) -> tuple[tuple[str, ...], str]:
+def _versions(deps: Deps, watch: Watch, suspect: Metric) -> tuple[tuple[str, ...], str]:
     """What the diff changed, and where to see it; a platform that does not answer delays no revert."""
     if watch.control_version_id is None:
         return (), ""
     good, bad = watch.control_version_id, watch.candidate_version_id
     url = deps.platform.compare_url(watch.prompt_id, bad, good)
-    suspect: Metric = judgement.tripped[0].metric
     try:
         by_id = {v.id: v for v in deps.platform.versions(watch.prompt_id)}
     except PlatformError as exc:

@@ -142,8 +142,9 @@ def _reloaded(offer: Offer, since: datetime, at: datetime, *, repaired: bool) ->
     headline = f"Rules reloaded: {n} changed" if n else "Configuration reloaded: no rule changed"
     parts = ["It is valid again." if repaired else "", f"Taken over: {_listed(offer.changes)}." if n else ""]
     if offer.needs_restart:
-        verb = "needs" if len(offer.needs_restart) == 1 else "need"
-        parts.append(f"{', '.join(offer.needs_restart)} {verb} a restart, and stay as they were until then.")
+        one = len(offer.needs_restart) == 1
+        follows = "needs a restart, and stays as it was" if one else "need a restart, and stay as they were"
+        parts.append(f"{', '.join(offer.needs_restart)} {follows} until then.")
     facts = (Fact(label="Configuration", value=offer.file), Fact(label="Rules", value=offer.policy.rules.digest[:12]))
     return Notice(
         key=f"reload:done:{since.isoformat()}:{at.isoformat()}",

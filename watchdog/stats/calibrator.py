@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,14 +62,7 @@ class Calibrator:
         """
         if not 0.0 < alpha < 1.0:
             raise StatsInputError(f"alpha is {alpha}; must be in (0, 1)")
-        low, high = 0.0, _DEEPEST
-        for _ in range(100):
-            middle = 0.5 * (low + high)
-            if _calibrate(middle, middle) < 1.0 / alpha:
-                low = middle
-            else:
-                high = middle
-        return cls(high)
+        return cls(_depth_reaching(alpha))
 
     def log_weight(self, t: FloatArray) -> FloatArray:
         """ln f(e^-t) for depths t >= 0 in nats; same shape."""
@@ -83,6 +77,19 @@ class Calibrator:
         tail = np.arange(_PATH_TAIL_FROM, self.depth, _PATH_STEP)
         inner = np.concatenate([_PATH_HEAD, tail])
         return np.concatenate([inner[inner < self.depth], [self.depth]])
+
+
+@lru_cache(maxsize=256)
+def _depth_reaching(alpha: float) -> float:
+    """The depth at which f(e^-depth) = 1 / alpha, by bisection; there are few levels, each asked for often."""
+    low, high = 0.0, _DEEPEST
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        if _calibrate(middle, middle) < 1.0 / alpha:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def _calibrate(t: float, depth: float) -> float:

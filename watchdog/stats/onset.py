@@ -106,7 +106,8 @@ def step(onset: Onset, nats: FloatArray, calls: float) -> Onset:
 
 def gained_before(nats: FloatArray) -> FloatArray:
     """
-    The most that each bet gained over any run of the baseline's blocks that ends with its last one.
+    The most that each bet gained over any run of the baseline's blocks that ends with its last one, and that no stretch
+    of good calls interrupts: what was bad and then good again is over.
 
     Args:
         nats: shape (J, B), by block in order of time.
@@ -115,7 +116,9 @@ def gained_before(nats: FloatArray) -> FloatArray:
     """
     if nats.shape[1] == 0:
         return np.zeros(nats.shape[0])
-    runs: FloatArray = np.maximum(np.cumsum(nats[:, ::-1], axis=1).max(axis=1), 0.0)
+    backwards = np.cumsum(nats[:, ::-1], axis=1)
+    ended = np.minimum.accumulate(backwards, axis=1) <= -TOLERATED
+    runs: FloatArray = np.maximum(np.where(ended, 0.0, backwards).max(axis=1), 0.0)
     return runs
 
 

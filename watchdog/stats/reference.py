@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from watchdog.errors import StatsInputError
@@ -31,7 +32,7 @@ K = TypeVar("K", bound=Key)
 SMALLEST_STRATUM = 20
 # A kind's own reference weighs as much as the trend when it rests on this many calls.
 TREND_WEIGHS = 20.0
-# How many token steps away a reference may lie: a factor of 2 in input tokens.
+# How many token steps away a reference may lie in a gap between known lengths: a factor of 2 in input tokens.
 FURTHEST_STEP = 2
 FOLDS = 5
 _STEPS_PER_DOUBLING = 2
@@ -86,11 +87,15 @@ class References:
         return _fitted(_sums(blocks), level), merged
 
     def shift_of(self, key: Key) -> int | None:
-        """The shift of a kind, or of the nearest token step within reach; None where the baseline knows neither."""
+        """
+        The shift of a kind, or, in a gap between lengths that the baseline knows, of the nearest; None where it knows
+        neither. Longer or shorter inputs than it ever saw are not judged by what it knows of others.
+        """
         if (shift := self.shifts.get(key)) is not None:
             return shift
         segment, step = key
-        if step is None:
+        lengths = self._lengths.get(segment)
+        if step is None or lengths is None or not lengths[0] < step < lengths[1]:
             return None
         for away in range(1, FURTHEST_STEP + 1):
             # The longer input first: its larger reference is the lenient one.
@@ -98,6 +103,16 @@ class References:
                 if (shift := self.shifts.get((segment, near))) is not None:
                     return shift
         return None
+
+    @cached_property
+    def _lengths(self) -> dict[str, tuple[int, int]]:
+        """Shortest and longest token step that is known, by segment."""
+        lengths: dict[str, tuple[int, int]] = {}
+        for segment, step in self.shifts:
+            if step is not None:
+                low, high = lengths.get(segment, (step, step))
+                lengths[segment] = (min(low, step), max(high, step))
+        return lengths
 
     def apply(self, cells: Mapping[K, LogHistogram]) -> tuple[LogHistogram, int]:
         """

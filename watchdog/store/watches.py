@@ -78,7 +78,14 @@ def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
 
 
 def change_rules(
-    connection: Connection, watch: Watch, rules: RuleSet, *, alpha_left: float, n_windows: int, at: datetime
+    connection: Connection,
+    watch: Watch,
+    rules: RuleSet,
+    *,
+    alpha_left: float,
+    n_windows: int,
+    at: datetime,
+    calibration: Mapping[str, Calibration] | None = None,
 ) -> bool:
     """
     Judge from here on by other rules, with what is left of the budget: compare-and-set on (id, state, judged_until,
@@ -95,7 +102,7 @@ def change_rules(
             n_windows=n_windows,
             candidate=Summary().to_json(),
             readings=[],
-            calibration={},
+            calibration={rule: c.to_json() for rule, c in (calibration or {}).items()},
         )
     ).rowcount
     if changed != 1:
