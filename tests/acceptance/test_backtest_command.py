@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.acceptance
 
+# What colours a terminal.
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HOUR = timedelta(hours=1)
 DAY = 24 * HOUR
 # What reading takes; `prompts:write` is the platform's only scope for prompts.
@@ -199,3 +202,53 @@ def test_an_outage_of_the_provider_is_a_false_alarm_on_a_quiet_day(quiet: Past) 
     assert success["asks_now_nats"] > success["worst_nats"]
     latency = next(rule for rule in found["quiet_days"] if rule["rule"] == "latency_distribution")
     assert 0 == latency["false_alarms"]
+
+
+@pytest.fixture(scope="module")
+def narrow(sample: Past) -> list[str]:
+    """The lines of `is-prime` in a terminal of 80 columns, after the bar and without colours."""
+    sample.configure()
+    shown = COLOURS.sub("", in_terminal("backtest", "--prompt", "is-prime", folder=sample.folder, columns=80))
+    return shown[shown.rindex("Past promotions (") :].replace("\r", "").splitlines()
+
+
+def test_at_80_columns_no_word_is_broken(narrow: list[str]) -> None:
+    """Each row of the promotions is one line; rules, verdicts and numbers are whole."""
+    assert max(map(len, narrow[:4])) <= 80
+    harmful = next(line for line in narrow if "v1.0.0 -> v1.2.0" in line)
+    assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d +v1.0.0 -> v1.2.0 +regressed +revert +\d+ min \d+ s +\d+", harmful)
+    assert any(
+        re.fullmatch(r"v1.2.0: by success.*, after \d+ calls; in truth reverted after 3 h; .* failed", line)
+        for line in narrow
+    )
+    assert any(line.startswith("latency_distribution ") for line in narrow)
+
+
+def test_a_rule_without_an_answer_says_why_below_the_table(narrow: list[str]) -> None:
+    """In the column for calls it would be broken over many lines."""
+    (row,) = [line for line in narrow if line.startswith("feedback ")]
+    assert "silent" in row
+    assert any(line.startswith("is-prime feedback: silent: ") for line in narrow)
+
+
+def test_an_inconclusive_promotion_says_why(sample: Past) -> None:
+    """The first one has nothing before it; a return to it is shown with what it replaced."""
+    ended = sample.backtest("--prompt", "is-prime")
+
+    assert "is-prime v1.0.0: only absolute rules judge: success: there is no earlier version" in ended.out
+    assert ["nothing -> v1.0.0", "v1.0.0 -> v1.2.0", "v1.2.0 -> v1.0.0"] == re.findall(
+        r"^is-prime\t[^\t]+\t([^\t]+)\t(?:inc|reg)", ended.out, re.MULTILINE
+    )
+
+
+def test_where_nobody_calls_the_environment_is_named(sample: Past) -> None:
+    """Most likely the configuration names the wrong one."""
+    sample.configure()
+    with (sample.folder / "config.toml").open("a") as config:
+        config.write('[watch]\nenvironment = "staging"\n')
+
+    ended = promptwatch("backtest", "--prompt", "is-prime", folder=sample.folder)
+
+    assert "No calls of the versions on production in the environment staging" in ended.out
+    assert re.search(r"is-prime v1.2.0: .* \(environment staging\)", ended.out)
+    assert "0 of 3 promotions would have been reverted." in ended.out

@@ -198,6 +198,7 @@ def test_what_the_watchdog_did_itself_is_not_judged() -> None:
     bad, restored = past(Held(held=GOOD_BEFORE, moves=(MOVE, own))).promotions
 
     assert restored.judged is None
+    assert ("v1.2.0", "v1.1.0") == (restored.before, restored.candidate)
     assert "the watchdog reverted it after 1 h" == bad.human
 
 

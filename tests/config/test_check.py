@@ -45,7 +45,7 @@ def rule(metric: Metric, statistic: Statistic, **fields: object) -> Rule:
         ),
         (
             rule(Metric.SUCCESS, Statistic.LIMIT, limit_share=0.5),
-            "reverts when the failure rate is above 50 %, with or without a baseline",
+            "reverts when the failure rate is above 50 % and the baseline's, where there is one, is not",
         ),
         (
             rule(Metric.LATENCY, Statistic.QUANTILE, quantile=0.999, margin_rel=0.2),
@@ -65,11 +65,14 @@ def rule(metric: Metric, statistic: Statistic, **fields: object) -> Rule:
         ),
         (
             rule(Metric.LATENCY, Statistic.LIMIT, quantile=0.95, limit_value=60_000.0),
-            "reverts when more than 5 % of the calls take longer than 60,000 ms, with or without a baseline",
+            (
+                "reverts when more than 5 % of the calls take longer than 60,000 ms, and not of the baseline's, where "
+                "there is one"
+            ),
         ),
         (
             rule(Metric.COST, Statistic.LIMIT, limit_value=0.5),
-            "reverts when the mean cost of a call is above $0.5, with or without a baseline",
+            "reverts when the mean cost of a call is above $0.5 and the baseline's, where there is one, is not",
         ),
         (
             rule(Metric.FEEDBACK, Statistic.PROPORTION, margin_abs=0.05, min_calls=20, action=Action.ALERT),
@@ -116,7 +119,10 @@ def test_the_report_reads_as_a_whole(bench: Bench) -> None:
         "Rules (at most 0.5 % of harmless promotions trip any of them; its share in brackets):",
         "  cost_guard_mean:    reverts when the mean cost of a call rises by more than 5 % over the baseline (0.3 %)",
         "  cost_guard_p95:     reverts when the p95 cost of a call rises by more than 50 % over the baseline (0.15 %)",
-        "  cost_guard_ceiling: alerts when the mean cost of a call is above $0.5, with or without a baseline (0.05 %)",
+        (
+            "  cost_guard_ceiling: alerts when the mean cost of a call is above $0.5 and the baseline's, where there "
+            "is one, is not (0.05 %)"
+        ),
         f"  digest {settings.rules.digest[:12]}",
         "",
         *strength,
@@ -182,10 +188,27 @@ def test_rules_for_some_prompts_are_said_as_far_as_they_differ(bench: Bench) -> 
     assert (
         "  success: reverts when the failure rate rises by more than 2 pp over the baseline, by Fisher's exact test "
         "(0.4 %)"
-    ) == report[first + 1]
+    ) == report[first + 2]
     assert f'For prompts "b" (digest {digests[1]}):' in report
     assert "  without success, success_floor, latency_p95, latency_distribution, cost, feedback" in report
-    assert "  the same rules" == report[report.index(f'For prompts "c" (digest {digests[2]}):') + 1]
+    third = report.index(f'For prompts "c" (digest {digests[2]}):')
+    assert ("  from default", "  the same rules") == report[third + 1 : third + 3]
+
+
+def test_rules_for_some_prompts_are_said_with_their_packs(bench: Bench) -> None:
+    """And common rules that have to share alpha with more of them."""
+    settings = bench.load(
+        f'{PLATFORM}[[prompts]]\nmatch = "a"\npacks = ["default", "json-output"]\n'
+        "[prompts.change.success]\nmargin_abs = 0.02\n"
+    )
+    report = lines(check(settings, bench.env))
+    own = settings.rules_for("a")
+    cost = next(rule for rule in own.rules if rule.name == "cost")
+
+    assert "  from default + json-output, changed: success" in report
+    (shares,) = [line for line in report if line.startswith("  as above, with another share: success_floor (")]
+    assert f"cost ({100.0 * own.alpha_of(cost):.4g} %)" in shares
+    assert "success (" not in shares.replace("success_floor", "")
 
 
 def test_a_certified_threshold_is_said(bench: Bench) -> None:

@@ -184,7 +184,7 @@ def test_a_rule_means_what_its_table_says(bench: Bench) -> None:
             HEAD + '[rule.mine]\nmetric = "cost"\nstatistic = "limit"\nlimit_usd = 1\nmargin_rel = 0.1\n',
             6,
             "rule.mine.margin_rel",
-            "means nothing with the statistic `limit`, which has no baseline; remove it",
+            "means nothing with the statistic `limit`, which compares with its number alone; remove it",
         ),
         (
             HEAD + '[rule.mine]\nmetric = "cost"\nstatistic = "distribution"\nquantile = 0.5\nmargin_rel = 0.1\n',

@@ -60,6 +60,7 @@ def _promotion(past: Past) -> dict[str, Any]:
         "promoted_by": past.promotion.actor_id or past.promotion.actor_type.value,
         "control": past.control,
         "candidate": past.candidate,
+        "before": past.before,
         "human": past.human,
         "stayed_s": past.stayed.total_seconds(),
         "note": past.note or None,

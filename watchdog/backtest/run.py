@@ -68,6 +68,7 @@ class Past:
 
     Attributes:
         control, candidate: the versions as people name them; None where there is no control.
+        before: what the candidate took the place of; None for a prompt's first promotion.
         judged: None for a promotion that is not judged; `note` says why.
         human: what happened in truth, in words.
         stayed: how long the candidate was on production, to the present at most.
@@ -77,6 +78,7 @@ class Past:
     promotion: Promotion
     control: str | None
     candidate: str
+    before: str | None
     judged: Judged | None
     human: str
     stayed: timedelta
@@ -201,7 +203,7 @@ def _judge(
 ) -> tuple[Past, Standing]:
     plan = _plan(promotion, entries)
     left_at = after.at if after is not None else question.now
-    control = plan.control_version_id
+    control, before = plan.control_version_id, promotion.from_version_id
 
     def past(found: Judged | None, note: str) -> Past:
         return Past(
@@ -209,6 +211,7 @@ def _judge(
             promotion=promotion,
             control=None if control is None else labels.get(control, control),
             candidate=labels.get(promotion.to_version_id, promotion.to_version_id),
+            before=None if before is None else labels.get(before, before),
             judged=found,
             human=_human(promotion, after, control, left_at),
             stayed=left_at - promotion.at,

@@ -19,24 +19,32 @@ from watchdog.cli.compose import platform_of, terms_of
 from watchdog.cli.exits import FAILED, USAGE, err, out, say, stop
 from watchdog.cli.where import required_settings
 from watchdog.clock import SystemClock
+from watchdog.config.report_text import takes
 from watchdog.core import words
 from watchdog.core.rules import Action
+from watchdog.core.watch import Verdict
 from watchdog.errors import Refused
 from watchdog.notify.harmless import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
 
     from watchdog.backtest.quiet import RuleOnQuietDays
     from watchdog.backtest.run import Past, PromptPast
+    from watchdog.backtest.trial import Judged
     from watchdog.config.settings import Settings
     from watchdog.config.strength import Forecast
     from watchdog.core.rules import RuleSet
 
-_WOULD = {Action.REVERT: "revert", Action.SUGGEST: "suggest a revert", Action.ALERT: "alert", None: "nothing"}
+_WOULD = {Action.REVERT: "revert", Action.SUGGEST: "suggest", Action.ALERT: "alert", None: "nothing"}
+_PROMOTION = ("promoted", "versions", "verdict", "would", "after", "saved")
+_WITHOUT_AN_ANSWER = (Verdict.INCONCLUSIVE, Verdict.NO_DATA)
+# Columns of short phrases that are read as one.
+_WHOLE = ("promoted", "verdict", "after")
+_LONGEST_CELL = 30
 
 
 def run(config: Path | None, *, days: int, prompts: str, rules: Sequence[str], as_json: bool) -> None:
@@ -72,7 +80,7 @@ def run(config: Path | None, *, days: int, prompts: str, rules: Sequence[str], a
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
         return
-    _tell(out(), pasts, days)
+    _tell(out(), pasts, days, settings.watch.environment)
 
 
 def _rules_of(settings: Settings, packs: Sequence[str]) -> Callable[[str], RuleSet]:
@@ -117,16 +125,16 @@ class _Shown:
         self._bar.update(self._task, advance=1, description=one_line(what))
 
 
-def _tell(console: Console, pasts: tuple[PromptPast, ...], days: int) -> None:
+def _tell(console: Console, pasts: tuple[PromptPast, ...], days: int, environment: str) -> None:
     for past in pasts:
         if past.trouble:
             say(console, f"{past.prompt}: only in part: {past.trouble}", style="yellow")
-    _tell_promotions(console, pasts, days)
+    _tell_promotions(console, pasts, days, environment)
     _tell_quiet(console, pasts)
-    _tell_strength(console, pasts)
+    _tell_strength(console, pasts, environment)
 
 
-def _tell_promotions(console: Console, pasts: tuple[PromptPast, ...], days: int) -> None:
+def _tell_promotions(console: Console, pasts: tuple[PromptPast, ...], days: int, environment: str) -> None:
     promotions = sorted((p for past in pasts for p in past.promotions), key=lambda p: p.promotion.at)
     if not promotions:
         say(
@@ -136,70 +144,99 @@ def _tell_promotions(console: Console, pasts: tuple[PromptPast, ...], days: int)
         )
         return
     say(console, f"Past promotions ({len(promotions)}): what the watchdog would have done", style="bold")
-    _table(
-        console,
-        ("prompt", "promoted", "versions", "verdict", "would", "after", "rule", "in truth", "failed calls saved"),
-        [_promotion_row(p) for p in promotions],
-    )
+    if console.is_terminal:
+        for past in pasts:
+            if past.promotions:
+                say(console, past.prompt, style="bold")
+                _table(console, _PROMOTION, [_promotion_row(p) for p in past.promotions])
+                for p in past.promotions:
+                    say(console, f"{p.candidate}: {_in_truth(p)}")
+    else:
+        columns = ("prompt", *_PROMOTION[:-1], "rule", "in truth", "failed calls saved")
+        _lines(columns, [_promotion_line(p) for p in promotions])
     for p in promotions:
         if p.note and p.promotion.from_version_id is not None:
             say(console, f"{p.prompt} {p.candidate}: {p.note}", style="dim")
-        if p.judged is not None and p.judged.action is not None:
-            say(console, f"{p.prompt} {p.candidate}: {p.judged.reason}")
+        if p.judged is not None and (p.judged.action is not None or p.judged.verdict in _WITHOUT_AN_ANSWER):
+            say(console, f"{p.prompt} {p.candidate}: {_reason(p.judged, environment)}")
     reverted = [p.judged for p in promotions if p.judged is not None and p.judged.action is Action.REVERT]
     saved = sum(j.saved or 0.0 for j in reverted)
+    spared = f"; about {words.count(round(saved), 'failed call')} would have been spared" if round(saved) > 0 else ""
     say(
         console,
-        f"{len(reverted)} of {words.count(len(promotions), 'promotion')} would have been reverted; about "
-        f"{saved:,.0f} failed calls fewer than there were.",
+        f"{len(reverted)} of {words.count(len(promotions), 'promotion')} would have been reverted{spared}.",
     )
 
 
+def _reason(judged: Judged, environment: str) -> str:
+    where = f" (environment {environment})" if judged.verdict is Verdict.NO_DATA else ""
+    return f"{judged.reason}{where}"
+
+
 def _promotion_row(past: Past) -> tuple[str, ...]:
-    versions = f"{past.control or 'nothing'} -> {past.candidate}"
+    """The columns of `_PROMOTION`."""
     when = f"{past.promotion.at:%Y-%m-%d %H:%M}"
     judged = past.judged
+    # Where nothing was compared: what it took the place of.
+    control = past.before if judged is None else past.control or past.before
+    versions = f"{control or 'nothing'} -> {past.candidate}"
     if judged is None:
-        return (past.prompt, when, versions, "not judged", words.NOTHING, "", "", past.human, "")
-    after = ""
-    if past.acted_after is not None:
-        after = f"{words.duration(past.acted_after)}, {words.count(judged.candidate.calls, 'call')}"
-    saved = "" if judged.saved is None else f"{judged.saved:,.0f} of {judged.failures_after:,}"
+        return (when, versions, "not judged", words.NOTHING, "", "")
     return (
-        past.prompt,
         when,
         versions,
         judged.verdict.value,
         _WOULD[judged.action],
-        after,
-        ", ".join(judged.rules),
-        past.human,
-        saved,
+        "" if past.acted_after is None else words.duration(past.acted_after),
+        "" if judged.saved is None else f"{judged.saved:,.0f}",
     )
+
+
+def _promotion_line(past: Past) -> tuple[str, ...]:
+    """All of it in one line: there is no width to keep to."""
+    *row, saved = _promotion_row(past)
+    judged = past.judged
+    if judged is not None and judged.action is not None:
+        row[-1] += f", {words.count(judged.candidate.calls, 'call')}"
+    if saved and judged is not None:
+        saved += f" of {judged.failures_after:,}"
+    return (past.prompt, *row, ", ".join(_rules(past)), past.human, saved)
+
+
+def _in_truth(past: Past) -> str:
+    judged = past.judged
+    parts = [f"in truth {past.human}"]
+    if judged is not None and judged.action is not None:
+        calls = words.count(judged.candidate.calls, "call")
+        parts.insert(0, f"by {', '.join(_rules(past))}, after {calls}")
+    if judged is not None and judged.saved is not None:
+        parts.append(f"{judged.failures_after:,} of {words.count(judged.calls_after, 'later call')} failed")
+    return "; ".join(parts)
+
+
+def _rules(past: Past) -> tuple[str, ...]:
+    return () if past.judged is None else past.judged.rules
 
 
 def _tell_quiet(console: Console, pasts: tuple[PromptPast, ...]) -> None:
     console.print()
-    found = [(past, rule) for past in pasts for rule in past.quiet if rule.days]
+    found = [past for past in pasts if any(rule.days for rule in past.quiet)]
     if not found:
         say(console, "No two whole days in a row without a promotion: there is nothing to count false alarms on.")
         return
     say(console, "Days on which nothing changed, each played as a promotion: false alarms", style="bold")
-    _table(
-        console,
-        ("prompt", "rule", "quiet days", "false alarms", "with calibration", "what it asks for now"),
-        [
-            (
-                past.prompt,
-                rule.rule,
-                f"{rule.days}",
-                f"{rule.alarms}",
-                f"{rule.alarms_calibrated}",
-                _asked(rule),
-            )
-            for past, rule in found
-        ],
-    )
+    columns = ("rule", "quiet days", "false alarms", "calibrated", "asks for now")
+    rows = {past.prompt: [_quiet_row(rule) for rule in past.quiet if rule.days] for past in found}
+    if not console.is_terminal:
+        _lines_by_prompt(columns, rows)
+    else:
+        for prompt, of_prompt in rows.items():
+            say(console, prompt, style="bold")
+            _table(console, columns, of_prompt)
+
+
+def _quiet_row(rule: RuleOnQuietDays) -> tuple[str, ...]:
+    return (rule.rule, f"{rule.days}", f"{rule.alarms}", f"{rule.alarms_calibrated}", _asked(rule))
 
 
 def _asked(rule: RuleOnQuietDays) -> str:
@@ -212,44 +249,68 @@ def _asked(rule: RuleOnQuietDays) -> str:
     return f"{words.odds(rule.now.alpha_nats)}, as its budget"
 
 
-def _tell_strength(console: Console, pasts: tuple[PromptPast, ...]) -> None:
+def _tell_strength(console: Console, pasts: tuple[PromptPast, ...], environment: str) -> None:
     console.print()
     weighed = [past for past in pasts if past.strength]
     if not weighed:
-        say(console, "No calls of the versions on production: how strong the rules are here cannot be said.")
+        say(
+            console,
+            f"No calls of the versions on production in the environment {environment}: how strong the rules are here "
+            "cannot be said. `watch.environment` says whose calls are read.",
+        )
         return
     say(console, "How strong each rule is at today's traffic", style="bold")
+    columns = ("rule", "to see", "takes about", "at the least")
+    rows = {past.prompt: [(f.rule, f.effect, _needs(f), _smallest(f)) for f in past.strength] for past in weighed}
+    if not console.is_terminal:
+        for past in weighed:
+            say(console, _traffic(past))
+        _lines_by_prompt(columns, rows)
+    else:
+        for past in weighed:
+            say(console, _traffic(past), style="bold")
+            _table(console, columns, rows[past.prompt])
     for past in weighed:
-        calls = words.count(past.baseline_calls or 0, "call")
-        say(console, f"{past.prompt}: {past.rate_per_s:.3g} calls/s, {calls} in the baseline")
-    _table(
-        console,
-        ("prompt", "rule", "to see", "takes about", "smallest in a watch"),
-        [(past.prompt, f.rule, f.effect, _needs(f), _smallest(f)) for past in weighed for f in past.strength],
-    )
+        for forecast in past.strength:
+            if forecast.unable:
+                say(console, f"{past.prompt} {forecast.rule}: silent: {forecast.unable}", style="dim")
 
 
 def _needs(forecast: Forecast) -> str:
     if forecast.unable:
-        return forecast.unable
-    if forecast.calls is None or forecast.seconds is None:
-        return "more than a watch"
-    return f"{words.count(round(forecast.calls), 'call')}, {words.duration(timedelta(seconds=forecast.seconds))}"
+        return "silent"
+    return "more than a watch" if forecast.calls is None else takes(forecast)
 
 
 def _smallest(forecast: Forecast) -> str:
     return forecast.smallest_text or words.NOTHING
 
 
+def _traffic(past: PromptPast) -> str:
+    calls = words.count(past.baseline_calls or 0, "call")
+    return f"{past.prompt}: {past.rate_per_s:.3g} calls/s, {calls} in the baseline"
+
+
+def _lines_by_prompt(columns: tuple[str, ...], rows: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
+    _lines(("prompt", *columns), [(prompt, *row) for prompt, found in rows.items() for row in found])
+
+
+def _lines(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Tab-separated, for a pipe."""
+    for row in (columns, *rows):
+        sys.stdout.write("\t".join(one_line(cell) for cell in row) + "\n")
+
+
 def _table(console: Console, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """A table in a terminal; tab-separated lines in a pipe."""
-    if not console.is_terminal:
-        for row in (columns, *rows):
-            sys.stdout.write("\t".join(one_line(cell) for cell in row) + "\n")
-        return
+    """
+    For a terminal, 80 columns wide: what is one word stays whole, what is several breaks between them. Each prompt has
+    a table of its own, since a column for its name would leave too little for the rest.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for i, column in enumerate(columns):
+        whole = all(" " not in row[i] for row in rows) or column in _WHOLE
+        # A name that a stranger chose may be longer than the terminal is wide.
+        table.add_column(column, no_wrap=whole, overflow="fold", max_width=_LONGEST_CELL if whole else None)
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     console.print(table)

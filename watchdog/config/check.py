@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from watchdog.config.kinds import duration_text
@@ -29,6 +30,8 @@ _METHODS = {
     Method.FIXED: "the exact binomial test",
 }
 _VERBS = {Action.ALERT: "alerts", Action.SUGGEST: "suggests a revert", Action.REVERT: "reverts"}
+# A limit that the baseline itself breaks cannot tell the versions apart.
+_AND_NOT_BEFORE = "and the baseline's, where there is one, is not"
 _MILDEST_FIRST = (Action.ALERT, Action.SUGGEST, Action.REVERT)
 
 
@@ -80,12 +83,18 @@ def _rule_line(rule: Rule, rules: RuleSet, act: Action) -> RuleLine:
 def _override(override: PromptRules, settings: Settings) -> Override:
     common, own = settings.rules, override.rules
     names = {rule.name for rule in own.rules}
+    lines = [_rule_line(rule, own, settings.watch.act) for rule in own.rules]
+    shared = [
+        (line, common.alpha_of(rule)) for rule, line in zip(own.rules, lines, strict=True) if rule in common.rules
+    ]
     return Override(
         glob=override.glob,
+        source=own.source.removesuffix(f", for {override.glob}"),
         alpha=own.alpha,
         threshold=own.threshold.value,
         digest=own.digest,
-        rules=tuple(_rule_line(r, own, settings.watch.act) for r in own.rules if r not in common.rules),
+        rules=tuple(line for rule, line in zip(own.rules, lines, strict=True) if rule not in common.rules),
+        reweighed=tuple(line for line, alpha in shared if not math.isclose(line.alpha, alpha, rel_tol=1e-9)),
         dropped=tuple(rule.name for rule in common.rules if rule.name not in names),
     )
 
@@ -107,13 +116,16 @@ def _condition(rule: Rule) -> str:
 
 def _limit(rule: Rule, quantity: str) -> str:
     if rule.limit_share is not None:
-        return f"{quantity} is above {_percent(rule.limit_share)}, with or without a baseline"
+        return f"{quantity} is above {_percent(rule.limit_share)} {_AND_NOT_BEFORE}"
     value = rule.limit_value or 0.0
     amount = f"{value:,.0f} ms" if rule.metric is Metric.LATENCY else f"${value:g}"
     if rule.quantile is None:
-        return f"{quantity} is above {amount}, with or without a baseline"
+        return f"{quantity} is above {amount} {_AND_NOT_BEFORE}"
     over = "take longer than" if rule.metric is Metric.LATENCY else "cost more than"
-    return f"more than {_percent(1.0 - rule.quantile)} of the calls {over} {amount}, with or without a baseline"
+    return (
+        f"more than {_percent(1.0 - rule.quantile)} of the calls {over} {amount}, and not of the baseline's, where "
+        "there is one"
+    )
 
 
 def _quantity(rule: Rule) -> str:

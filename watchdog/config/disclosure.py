@@ -71,10 +71,15 @@ def source_line(line: str) -> str | None:
     return None if looks_secret(line) else _printable(line)
 
 
+def nearest(wrong: str, allowed: tuple[str, ...]) -> str | None:
+    """The allowed name that was probably meant; None where nothing comes close."""
+    return next(iter(difflib.get_close_matches(wrong.lower(), allowed, n=1)), None)
+
+
 def did_you_mean(wrong: str, allowed: tuple[str, ...]) -> str:
     """`did you mean ...?`, or the empty string where nothing comes close."""
-    close = difflib.get_close_matches(wrong.lower(), allowed, n=1)
-    return f"did you mean `{close[0]}`?" if close else ""
+    close = nearest(wrong, allowed)
+    return f"did you mean `{close}`?" if close else ""
 
 
 def unknown(what: str, wrong: str, allowed: tuple[str, ...], label: str) -> str:

@@ -13,7 +13,7 @@ from watchdog.config.locate import KeyPath, Place, locate
 from watchdog.errors import ConfigError, ConfigIssue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from importlib.resources.abc import Traversable
 
 _MAX_BYTES = 1 << 20
@@ -119,6 +119,21 @@ def read_document(source: Traversable, *, file: str, hint: str) -> Document:
     except ValueError:
         # Python refuses to read whole numbers of more than 4300 digits.
         raise _unusable(file, "holds a number that is too long to be read") from None
+
+
+def in_order(issues: Iterable[ConfigIssue], *, first: str = "") -> tuple[ConfigIssue, ...]:
+    """
+    Each issue once, in the order of the lines of each file.
+
+    Args:
+        first: the file whose issues come before those of the others.
+    """
+    return tuple(
+        sorted(
+            dict.fromkeys(issues),
+            key=lambda issue: (issue.file != first, issue.file, issue.line, issue.column),
+        )
+    )
 
 
 def dotted(path: KeyPath) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchdog.config.document import read_document
+from watchdog.config.document import in_order, read_document
 from watchdog.config.kinds import Surroundings
 from watchdog.config.ruling import Ruling, rule_on
 from watchdog.config.schema import ConfigTable, SlackTable
@@ -48,9 +48,7 @@ def load_settings(path: Path, env: Mapping[str, str]) -> Settings:
     if table is not None and table.store.url is None:
         issues += _default_store_issues(document, surroundings)
     if issues or table is None:
-        raise ConfigError(
-            tuple(sorted(issues, key=lambda issue: (issue.file != str(path), issue.file, issue.line, issue.column)))
-        )
+        raise ConfigError(in_order(issues, first=str(path)))
     return _settings(table, ruling, path, surroundings.folder)
 
 

@@ -11,22 +11,31 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.config.disclosure import quoted, unknown
-from watchdog.config.document import Document, read_document
+from watchdog.config.disclosure import nearest, quoted, unknown
+from watchdog.config.document import Document, in_order, read_document
 from watchdog.config.kinds import Surroundings
-from watchdog.config.rule_schema import ALPHA, RULE_NAME, PackTable, changed, misfits, to_rule
+from watchdog.config.rule_schema import (
+    ALPHA,
+    RULE_NAME,
+    PackTable,
+    RuleTable,
+    changed,
+    misfits,
+    misfits_beside,
+    to_rule,
+)
 from watchdog.config.settings import PackUsed
-from watchdog.config.table import read_table
+from watchdog.config.table import read_rest, read_table
 from watchdog.core.rules import Method, RuleSet
 from watchdog.errors import ConfigError, ConfigIssue
 from watchdog.stats.eprocess import ThresholdMode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from importlib.resources.abc import Traversable
 
     from watchdog.config.locate import KeyPath
-    from watchdog.config.rule_schema import ChangeTable, RuleTable
+    from watchdog.config.rule_schema import ChangeTable
     from watchdog.core.rules import Rule
 
 DEFAULT_ALPHA = 0.005
@@ -40,6 +49,7 @@ class Pack:
     Attributes:
         alpha, threshold: None where the pack does not say.
         rules: by name, in the order of the file.
+        unread: names of the rules that have issues of their own; they are reported, and not among the rules.
     """
 
     used: PackUsed
@@ -47,6 +57,7 @@ class Pack:
     alpha: float | None
     threshold: ThresholdMode | None
     rules: Mapping[str, RuleTable]
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +67,14 @@ class Changes:
 
     Attributes:
         at: path of the table whose keys are the rules' names.
-        packs: names of the packs whose rules are reached; None for all, and then a rule that no pack has is an issue.
+        packs: names of the packs whose rules are reached; None for all.
+        complete: whether a rule that no pack has is an issue; a pack that could not be read may have it.
     """
 
     at: KeyPath
     by_rule: Mapping[str, ChangeTable]
     packs: frozenset[str] | None = None
+    complete: bool = True
 
     def of(self, rule: str, pack: Pack) -> ChangeTable | None:
         """The change of this rule; None where there is none."""
@@ -98,7 +111,7 @@ def load_rules(
     rules, more = combine(read, asked, alpha=alpha, threshold=threshold)
     issues += more
     if issues:
-        raise ConfigError(issues)
+        raise ConfigError(in_order(issues, first=asked.file))
     return rules
 
 
@@ -147,7 +160,7 @@ def read_packs(
     names: Sequence[str], asked: Document, surroundings: Surroundings, *, at: KeyPath = ("rules", "packs")
 ) -> tuple[tuple[Pack, ...], tuple[ConfigIssue, ...]]:
     """
-    Every pack that can be read, and every issue in the others.
+    Every pack that can be read, those with issues too, as far as they have none; and every issue.
 
     Args:
         names: an empty one is passed over; the array's own check has reported it.
@@ -201,6 +214,8 @@ def combine(
     rules: list[Rule] = []
     touched: set[str] = set()
     for pack in packs:
+        for name in pack.unread:
+            homes.setdefault(name, pack)
         for name, table in pack.rules.items():
             if name in homes:
                 issues.append(_twice(name, pack, homes[name]))
@@ -215,10 +230,11 @@ def combine(
             if not found:
                 rules.append(to_rule(name, table))
     for layer in changes:
-        for name in layer.by_rule:
-            if layer.packs is None and packs and name not in homes:
+        for name, change in layer.by_rule.items():
+            if layer.packs is None and layer.complete and packs and name not in homes:
                 message = unknown("no pack has a rule", name, tuple(homes), "the packs have")
                 issues.append(asked.issue((*layer.at, name), message))
+                issues.extend(_of_the_one_meant(name, change, homes, asked, layer.at))
     source = " + ".join(pack.used.name for pack in packs)
     if touched:
         source += f", changed: {', '.join(sorted(touched))}"
@@ -254,11 +270,32 @@ def _checked(name: str, document: Document, surroundings: Surroundings) -> tuple
             RULE_NAME.parse(rule_name, surroundings)
         except ValueError:
             issues += (document.issue(("rule", rule_name), f"{quoted(rule_name)} must be {RULE_NAME.allowed}"),)
-    if table is None:
+    if table is not None:
+        used = PackUsed(name=name, file=document.file, description=table.description)
+        pack = Pack(used=used, document=document, alpha=table.alpha, threshold=table.threshold, rules=table.rule)
+        return pack, issues
+    if not isinstance(rules, dict) or not rules:
         return None, issues
-    used = PackUsed(name=name, file=document.file, description=table.description)
-    pack = Pack(used=used, document=document, alpha=table.alpha, threshold=table.threshold, rules=table.rule)
-    return pack, issues
+    pack, more = _readable(name, document, surroundings, tuple(rules))
+    return pack, issues + more
+
+
+def _readable(
+    name: str, document: Document, surroundings: Surroundings, rule_names: Sequence[str]
+) -> tuple[Pack, tuple[ConfigIssue, ...]]:
+    """The rules of a pack with issues that have none themselves, and what does not go together in the others."""
+    rules: dict[str, RuleTable] = {}
+    issues: list[ConfigIssue] = []
+    for rule_name in rule_names:
+        at = ("rule", rule_name)
+        table, wrong = read_rest(RuleTable, document, surroundings, at=at)
+        if table is not None and not wrong:
+            rules[rule_name] = table
+        elif table is not None:
+            issues += [document.issue((*at, key), why) for key, why in misfits_beside(table, wrong)]
+    used = PackUsed(name=name, file=document.file, description="")
+    unread = frozenset(rule_names) - rules.keys()
+    return Pack(used=used, document=document, alpha=None, threshold=None, rules=rules, unread=unread), tuple(issues)
 
 
 def _unknown_pack(name: str) -> str:
@@ -279,6 +316,20 @@ def _twice(name: str, pack: Pack, first: Pack) -> ConfigIssue:
         "rename one of the two, or list one of the packs only"
     )
     return pack.document.issue(("rule", name), message)
+
+
+def _of_the_one_meant(
+    name: str, change: ChangeTable, homes: Mapping[str, Pack], asked: Document, at: KeyPath
+) -> Iterator[ConfigIssue]:
+    """What would not fit if the name were spelt as it was probably meant: it need not wait for the second run."""
+    meant = nearest(name, tuple(homes))
+    table = None if meant is None else homes[meant].rules.get(meant)
+    if table is None:
+        return
+    already = set(misfits(table))
+    for key, why in misfits(changed(table, change)):
+        if (key, why) not in already:
+            yield asked.issue((*at, name, key), why)
 
 
 def _misfit(

@@ -43,7 +43,9 @@ class Override:
     Rules for some prompts only.
 
     Attributes:
+        source: the packs that they come from, and the rules that are changed.
         rules: those that differ from the common ones.
+        reweighed: common rules that have another share of alpha here.
         dropped: names of common rules that do not hold here.
     """
 
@@ -51,7 +53,9 @@ class Override:
     alpha: float
     threshold: str
     digest: str
+    source: str
     rules: tuple[RuleLine, ...]
+    reweighed: tuple[RuleLine, ...]
     dropped: tuple[str, ...]
 
 

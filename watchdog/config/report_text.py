@@ -47,10 +47,14 @@ def _override(override: Override, report: Report) -> Iterator[str]:
     if override.alpha != report.alpha:
         said.insert(0, f"alpha {_percent(override.alpha)}")
     yield f'For prompts "{override.glob}" ({", ".join(said)}):'
+    yield f"  from {override.source}"
     yield from _rules(override.rules)
+    if override.reweighed:
+        shares = ", ".join(f"{rule.name} ({_percent(rule.alpha)})" for rule in override.reweighed)
+        yield f"  as above, with another share: {shares}"
     if override.dropped:
         yield f"  without {', '.join(override.dropped)}"
-    if not override.rules and not override.dropped:
+    if not override.rules and not override.reweighed and not override.dropped:
         yield "  the same rules"
 
 
@@ -77,7 +81,7 @@ def _sentence(forecast: Forecast) -> str:
     smallest = f"; a whole watch shows {forecast.smallest_text} at the least" if forecast.smallest_text else ""
     if forecast.calls is None:
         return f"a watch is too short to see {forecast.effect}{smallest}"
-    return f"needs about {_cost(forecast)}, to see {forecast.effect}{smallest}"
+    return f"needs about {takes(forecast)}, to see {forecast.effect}{smallest}"
 
 
 def _table(strength: Sequence[Strength]) -> Iterator[str]:
@@ -95,11 +99,11 @@ def _table(strength: Sequence[Strength]) -> Iterator[str]:
 def _cell(forecast: Forecast) -> str:
     if forecast.unable:
         return "silent"
-    return "not in a watch" if forecast.calls is None else _cost(forecast)
+    return "not in a watch" if forecast.calls is None else takes(forecast)
 
 
-def _cost(forecast: Forecast) -> str:
-    """A forecast has no more than two digits."""
+def takes(forecast: Forecast) -> str:
+    """`370 calls, 16 min` of a forecast that has calls; it has no more than two digits."""
     calls, seconds = forecast.calls or 0.0, forecast.seconds or 0.0
     exact = 1.0 if calls < 100.0 else 10.0 ** (math.floor(math.log10(calls)) - 1)
     unit = next((size for size in (86_400, 3600, 60) if seconds > 10 * size), 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from watchdog.config.disclosure import listed
+from watchdog.config.disclosure import listed, nearest
 from watchdog.config.kinds import choice, count, number, text
 from watchdog.config.table import KeyedBy, Table, means
 from watchdog.core.model import ErrorKind
@@ -38,6 +38,9 @@ LIMIT_KEYS = {
     Metric.LATENCY: "limit_ms",
     Metric.COST: "limit_usd",
 }
+_NUMBERS = frozenset({"quantile", "margin_abs", "margin_rel", "limit_share", "limit_ms", "limit_usd"})
+# Stands for a number that cannot be read; fits all of them.
+_SOMETHING = 0.5
 ALPHA = number(above=0.0, below=0.5, what="the share of harmless promotions that may trip any rule, such as 0.005")
 THRESHOLD = choice(ThresholdMode)
 PACK_NAME = text('the name of a built-in pack, or the path of a TOML file such as "rules/support.toml"', r"\S(.*\S)?")
@@ -169,6 +172,24 @@ def misfits(rule: RuleTable) -> Iterator[tuple[str, str]]:
     yield from _limit_misfits(rule)
 
 
+def misfits_beside(rule: RuleTable, wrong: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """
+    The misfits of a rule with other issues, as far as they do not rest on these.
+
+    Args:
+        rule: without the keys that have an issue.
+        wrong: names of these keys. A misspelt one stands for the key that was meant.
+    """
+    meant = {nearest(key, tuple(RuleTable.model_fields)) or key for key in wrong} | wrong
+    # That a key is there is known, and not its value: nothing is missing because its value is wrong.
+    there: dict[str, object] = {key: _SOMETHING for key in meant & _NUMBERS if getattr(rule, key) is None}
+    if "error_kind" in meant and rule.metric is Metric.ERROR_KIND:
+        there["error_kind"] = ErrorKind.OTHER
+    for key, why in misfits(rule.model_copy(update=there)):
+        if key not in meant:
+            yield key, why
+
+
 def to_rule(name: str, table: RuleTable) -> Rule:
     """The rule that the table means; the table has no misfits."""
     given: Mapping[str, float | int | Action | Severity | Method] = {
@@ -221,7 +242,7 @@ def _margin_misfits(rule: RuleTable) -> Iterator[tuple[str, str]]:
     if rule.statistic not in COMPARES_WITH_BASELINE:
         for key in ("margin_abs", "margin_rel"):
             if getattr(rule, key) is not None:
-                yield key, "means nothing with the statistic `limit`, which has no baseline; remove it"
+                yield key, "means nothing with the statistic `limit`, which compares with its number alone; remove it"
     elif rule.metric not in SHARES:
         if rule.margin_abs is not None:
             yield (

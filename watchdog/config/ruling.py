@@ -16,13 +16,14 @@ from watchdog.config.packs import Changes, combine, read_packs
 from watchdog.config.rule_schema import ChangeTable
 from watchdog.config.schema import PromptsTable, RulesTable
 from watchdog.config.settings import PromptRules
-from watchdog.config.table import read_table
+from watchdog.config.table import read_rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from watchdog.config.document import Document
     from watchdog.config.kinds import Surroundings
+    from watchdog.config.locate import KeyPath
     from watchdog.config.packs import Pack
     from watchdog.config.schema import ConfigTable
     from watchdog.core.rules import RuleSet
@@ -53,22 +54,24 @@ def rule_on(document: Document, surroundings: Surroundings, table: ConfigTable |
     asked = table.rules if table is not None else _readable_rules(document, surroundings)
     overrides = enumerate(table.prompts) if table is not None else _readable_overrides(document, surroundings)
     packs, issues = read_packs(asked.packs, document, surroundings)
-    # A pack that could not be read would make every change of its rules look like a mistake.
-    complete = len(packs) == len(asked.packs)
-    common = Changes(at=("rules", "change"), by_rule=asked.change if complete else {})
+    common = Changes(
+        at=("rules", "change"),
+        by_rule=asked.change,
+        # A pack that could not be read would make every change of its rules look like a mistake.
+        complete=len(packs) == len(asked.packs),
+    )
     rules, more = combine(packs, document, alpha=asked.alpha, threshold=asked.threshold, changes=(common,))
     issues += more
-    made: dict[str, PromptRules] = {}
+    made: list[PromptRules] = []
     for index, override in overrides:
-        if override.match in made:
+        if override.match and any(override.match == earlier.glob for earlier in made):
             message = f"{quoted(override.match)} is matched by an earlier table, and the first one counts; join the two"
             issues += (document.issue(("prompts", index, "match"), message),)
-            continue
         own, more = _override(override, index, asked, packs, common, document, surroundings)
-        made[override.match] = own
+        made.append(own)
         issues += more
     # What is wrong with a pack or a common change is wrong for every table that has it; it is said once.
-    return Ruling(packs=packs, rules=rules, overrides=tuple(made.values()), issues=tuple(dict.fromkeys(issues)))
+    return Ruling(packs=packs, rules=rules, overrides=tuple(made), issues=tuple(dict.fromkeys(issues)))
 
 
 def _override(
@@ -87,7 +90,7 @@ def _override(
         packs, issues = read_packs(override.packs, document, surroundings, at=("prompts", index, "packs"))
         complete = len(packs) == len(override.packs)
     inherited = replace(common, packs=frozenset(asked.packs))
-    own = Changes(at=("prompts", index, "change"), by_rule=override.change if complete else {})
+    own = Changes(at=("prompts", index, "change"), by_rule=override.change, complete=complete)
     rules, more = combine(
         packs,
         document,
@@ -100,31 +103,49 @@ def _override(
 
 
 def _readable_rules(document: Document, surroundings: Surroundings) -> RulesTable:
-    """What can be told of [rules] in a file with issues: the names of the packs, and each change that has none."""
-    names = document.value(("rules", "packs"))
-    if names is None:
-        names = RulesTable().packs
-    changes = document.value(("rules", "change"))
-    readable = {
-        name: change
-        for name in (changes if isinstance(changes, dict) else {})
-        if (change := read_table(ChangeTable, document, surroundings, at=("rules", "change", name))[0]) is not None
-    }
+    """What can be told of [rules] in a file with issues."""
+    packs = _readable_packs(document, ("rules", "packs"))
     return RulesTable.model_construct(
-        # An empty name holds the place of what is no name, so that the others keep their index.
-        packs=[name if isinstance(name, str) and name.isprintable() else "" for name in names]
-        if isinstance(names, list)
-        else [],
+        packs=RulesTable().packs if packs is None else packs,
         alpha=None,
         threshold=None,
-        change=readable,
+        change=_readable_changes(document, surroundings, ("rules", "change")),
     )
 
 
 def _readable_overrides(document: Document, surroundings: Surroundings) -> Iterable[tuple[int, PromptsTable]]:
-    """Each table for some prompts that has no issue of its own, and its index."""
+    """What can be told of each table for some prompts, and its index; its `match` is empty where it is no text."""
     tables = document.value(("prompts",))
-    for index in range(len(tables)) if isinstance(tables, list) else ():
-        table, _ = read_table(PromptsTable, document, surroundings, at=("prompts", index))
-        if table is not None:
-            yield index, table
+    for index, table in enumerate(tables if isinstance(tables, list) else ()):
+        at = ("prompts", index)
+        match = document.value((*at, "match"))
+        if isinstance(table, dict):
+            yield (
+                index,
+                PromptsTable.model_construct(
+                    match=match if isinstance(match, str) else "",
+                    packs=_readable_packs(document, (*at, "packs")),
+                    alpha=None,
+                    threshold=None,
+                    change=_readable_changes(document, surroundings, (*at, "change")),
+                ),
+            )
+
+
+def _readable_packs(document: Document, at: KeyPath) -> list[str] | None:
+    """An empty name holds the place of what is no name, so that the others keep their index. None: not set."""
+    names = document.value(at)
+    if names is None:
+        return None
+    listed = names if isinstance(names, list) else []
+    return [name if isinstance(name, str) and name.isprintable() else "" for name in listed]
+
+
+def _readable_changes(document: Document, surroundings: Surroundings, at: KeyPath) -> dict[str, ChangeTable]:
+    """Each change without its keys that have an issue."""
+    changes = document.value(at)
+    return {
+        name: change
+        for name in (changes if isinstance(changes, dict) else {})
+        if (change := read_rest(ChangeTable, document, surroundings, at=(*at, name))[0]) is not None
+    }

@@ -67,6 +67,28 @@ def read_table(
         return None, tuple(_issue(error, model, document, at) for error in errors)
 
 
+def read_rest(
+    model: type[AnyTable], document: Document, surroundings: Surroundings, *, at: KeyPath
+) -> tuple[AnyTable | None, frozenset[str]]:
+    """
+    The table without the keys that have an issue, and the names of these keys; None where that is no table either.
+
+    What is wrong with the keys is not said: `read_table` has said it.
+    """
+    value = document.value(at)
+    if not isinstance(value, dict):
+        return None, frozenset()
+    try:
+        return model.model_validate(value, context=surroundings), frozenset()
+    except ValidationError as exc:
+        wrong = frozenset(str(error["loc"][0]) for error in exc.errors(include_url=False) if error["loc"])
+    rest = {key: content for key, content in value.items() if key not in wrong}
+    try:
+        return model.model_validate(rest, context=surroundings), wrong
+    except ValidationError:
+        return None, wrong
+
+
 def keys_of(model: type[Table], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Path of every key that the table may hold, tables left out; `*` for an index or a name that the user chooses."""
     for name, info in model.model_fields.items():
