@@ -101,7 +101,45 @@ def test_unusable_rows_are_told_with_their_line(tmp_path):
 
     ended = promptwatch("replay", path, folder=tmp_path)
 
-    assert "unusable (candidate): latency_s is not a number: 1 row, first at line 102" in ended.out
+    assert 'unusable (candidate): latency_s is not a number: 1 row, first at line 102 ("slow")' in ended.out
+
+
+def test_windows_that_are_too_large_are_no_ok(tmp_path):
+    """A thousand calls as one window can trip nothing."""
+    path = promotion(tmp_path / "calls.csv", failure_rate=0.1, n=1000)
+
+    ended = promptwatch("replay", path, "--every", "1000", folder=tmp_path)
+
+    assert "INCONCLUSIVE over 1,000 calls: nothing to do" in ended.out
+    assert "take smaller windows (a smaller --every or --tick, or neither of them)" in ended.out
+
+
+def test_why_a_rule_cannot_judge_is_told(tmp_path):
+    """Below the table, which has no room for it."""
+    path = promotion(tmp_path / "calls.csv", n=30)
+
+    ended = promptwatch("replay", path, folder=tmp_path)
+
+    assert "\nsuccess cannot judge: " in ended.out
+    assert "\nfeedback cannot judge: " not in ended.out
+
+
+def test_a_value_in_a_file_cannot_steer_the_terminal(tmp_path):
+    """It is shown, and harmless."""
+    rows = [*calls(100, version="a"), "b,\x1b[2J\x07slow,1", *calls(100, version="b")]
+    path = write(tmp_path / "calls.csv", csv_of("version,latency_s,ok", rows))
+
+    shown, facts = (promptwatch("replay", path, *more, folder=tmp_path).out for more in ((), ("--json",)))
+
+    assert '("·[2J·slow")' in shown
+    assert "·[2J·slow" == json.loads(facts)["unusable"]["candidate"][0]["value"]
+
+
+def test_evidence_is_never_below_nothing(tmp_path):
+    """In the table, and for programs."""
+    ended = promptwatch("replay", promotion(tmp_path / "x.csv", failure_rate=0.02), "--json", folder=tmp_path)
+
+    assert 0.0 == min(rule["nats"] for rule in json.loads(ended.out)["rules"])
 
 
 def test_names_in_a_file_cannot_steer_the_terminal(tmp_path):
@@ -122,6 +160,7 @@ def test_names_in_a_file_cannot_steer_the_terminal(tmp_path):
         ("none.csv", "none.csv: there is no such file"),
         ("calls.csv --from a --to c", "no stream has both a and c; versions seen: a (2 rows), b (2 rows)"),
         ("calls.csv --every 2 --tick 10s", "keep one"),
+        ("calls.csv --promote-at 0.5", "did you mean 50%?"),
         ("calls.csv --tick 10", "has no unit; must be a duration such as 10s"),
         ("calls.csv --rules defualt", "there is no built-in pack"),
     ],

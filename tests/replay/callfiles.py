@@ -50,6 +50,6 @@ def kind_of(code: str) -> ErrorKind:
 
 def replay(*paths: Path, **given: object) -> tuple[Reading, list[FileWatch]]:
     """Everything that the files hold."""
-    request = Request(paths=paths, rules=RULES, kind_of=kind_of, **given)  # type: ignore[arg-type]
+    request = Request(**{"paths": paths, "rules": RULES, "kind_of": kind_of, **given})  # type: ignore[arg-type]
     with replayed(request) as (reading, watches):
         return reading, list(watches)

@@ -66,6 +66,39 @@ def test_what_makes_no_sense_makes_the_row_unusable(given, reason):
     assert reason == read(ok="1", **given).reason if "ok" not in given else read(**given).reason
 
 
+@pytest.mark.parametrize(
+    ("given", "reason", "shown"),
+    [
+        ({"latency_s": "1,5"}, "latency_s has a comma; write 1.5 for 1,5 and 1500 for 1,500", "1,5"),
+        ({"cost_usd": "1,234"}, "cost_usd has a comma; write 1.5 for 1,5 and 1500 for 1,500", "1,234"),
+        ({"latency_s": "\x1b[2Jslow\n"}, "latency_s is not a number", "·[2Jslow·"),
+        ({"latency_s": "x" * 100}, "latency_s is not a number", "x" * 39 + "…"),
+        ({"ok": ""}, "ok is empty", ""),
+    ],
+)
+def test_the_cell_is_shown_with_the_reason(given, reason, shown):
+    """Shortened, and without what could steer a terminal."""
+    row = read(**{"ok": "1", **given})
+
+    assert (reason, shown) == (row.reason, row.shown)
+
+
+def test_all_faults_of_a_row_are_told():
+    """So that a file is mended in one go."""
+    row = read(ok="1", latency_s="1,5", cost_usd="$0.0012")
+
+    assert row.reason.startswith("latency_s has a comma")
+    assert row.reason.endswith(" and cost_usd is not a number")
+
+
+def test_a_number_in_a_column_of_times_is_sent_to_its_field():
+    """Seconds since 1970, most likely."""
+    row = read(ok="1", time="1763640000.5")
+
+    assert "(seconds since 1970 are t_unix=" in row.reason
+    assert "1763640000.5" == row.shown
+
+
 def test_seconds_and_milliseconds_come_to_the_same():
     """One unit inside."""
     assert 1500.0 == read(latency_s="1.5").latency_ms == read(latency_ms="1500").latency_ms

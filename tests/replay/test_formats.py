@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +14,6 @@ from tests.replay.callfiles import csv_of, write
 from watchdog.replay.columns import Naming, naming, position
 from watchdog.replay.errors import ReplayError
 from watchdog.replay.formats import CallFile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OK, LATENCY = position("ok"), position("latency_s")
 
@@ -90,6 +88,94 @@ def test_line_ends_of_windows_and_quoted_line_breaks_are_fine(tmp_path):
     assert [(2, "1", "0.5"), (4, "0", "2")] == cells(path)
 
 
+ROWS = [f"1,{i}.5" for i in range(50)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {10: '"1,0.5'},
+        {10: '1,"0.5'},
+        {10: '"1,0.5', 40: '1,0.5"'},
+        {10: '1,"0.5', 40: '1,"0.5'},
+        {10: '1,"0.5', 40: '1,0.5"'},
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named(tmp_path, changed):
+    """Rather than that the rows after it are lost without a word."""
+    path = write(tmp_path / "calls.csv", csv_of("ok,latency_s", [changed.get(i, row) for i, row in enumerate(ROWS)]))
+
+    with pytest.raises(ReplayError, match="a quote opened at line 12 is not closed"):
+        cells(path)
+
+
+def test_a_quote_that_is_not_closed_in_a_cell_that_nobody_reads_is_named(tmp_path):
+    """The rows within it are lost all the same."""
+    rows = [f"{row},note" for row in ROWS]
+    rows[10], rows[40] = '1,0.5,"a', '1,0.5,a"'
+
+    with pytest.raises(ReplayError, match="a quote opened at line 12 is not closed"):
+        cells(write(tmp_path / "calls.csv", csv_of("ok,latency_s,note", rows)))
+
+
+@pytest.mark.parametrize("row", ['1,"0.5', '"1,0.5'])
+def test_a_quote_that_is_not_closed_at_the_end_is_named(tmp_path, row):
+    """However few rows it takes with it, and in a cell that nobody reads as well."""
+    path = write(tmp_path / "calls.csv", csv_of("latency_s,note", [f"{i}.5,x" for i in range(9)] + [row]))
+
+    with pytest.raises(ReplayError, match="a quote opened at line 11 is not closed"):
+        cells(path)
+
+
+def test_a_table_within_an_answer_is_no_forgotten_quote(tmp_path):
+    """Some lines of commas in a cell that nobody reads."""
+    rows = ['1,0.5,"a,b,c\n1,2,3\n4,5,6\n7,8,9\n1,2,3\n"', "0,2,x"]
+
+    assert [2, 8] == [row[0] for row in cells(write(tmp_path / "calls.csv", csv_of("ok,latency_s,note", rows)))]
+
+
+def test_quotes_within_quotes_are_read_as_most_programs_read_them(tmp_path):
+    """Careless, and no reason to lose a call."""
+    path = write(tmp_path / "calls.csv", csv_of("ok,latency_s,note", ['1,0.5,"he said "hi" there"', "0,2,x"]))
+
+    assert [(2, "1", "0.5"), (3, "0", "2")] == cells(path)
+
+
+def test_a_pipe_is_refused_with_what_to_do(tmp_path):
+    """A file is read more than once."""
+    os.mkfifo(tmp_path / "pipe")
+
+    for path in (tmp_path / "pipe", Path("-")):
+        with pytest.raises(ReplayError, match=r"is no file but a pipe; .* save it as one first"):
+            CallFile(path, Naming())
+
+
+def test_a_column_without_a_name_is_no_field(tmp_path):
+    """A data frame's index would be a segment a row."""
+    path = write(tmp_path / "calls.csv", csv_of(",ok,latency_s", ["0,1,0.5", "1,0,2"]))
+
+    assert frozenset({"ok", "latency_s"}) == CallFile(path, Naming()).present
+    assert [(2, "1", "0.5"), (3, "0", "2")] == cells(path)
+
+
+@pytest.mark.parametrize("name", ["calls.csv", "calls.jsonl"])
+def test_a_field_can_be_left_unread(tmp_path, name):
+    """`--column ok=`."""
+    text = csv_of("ok,latency_s", ["maybe,0.5"]) if name.endswith("csv") else '{"ok": "maybe", "latency_s": "0.5"}'
+    file = CallFile(write(tmp_path / name, text), naming(["ok="], None))
+
+    assert {"latency_s"} == file.present
+    assert [(None, "0.5")] == [(row[OK], row[LATENCY]) for _, row in file.rows()]
+
+
+def test_what_is_nested_is_said_to_be(tmp_path):
+    """JSON lines as a tracing tool writes them."""
+    path = write(tmp_path / "calls.jsonl", '{"ok": 1, "metadata": {"version": "a"}}')
+
+    with pytest.raises(ReplayError, match="what is nested within metadata cannot be read"):
+        CallFile(path, naming(["version=metadata.version"], None))
+
+
 def test_a_row_with_another_number_of_cells_does_not_end_the_reading(tmp_path):
     """It is counted, with its line; a blank line is no row."""
     path = write(tmp_path / "calls.csv", csv_of("ok,latency_s", ["1,0.5", "1,0,5", "", "0,2"]))
@@ -135,6 +221,7 @@ def test_packed_data_that_end_early_are_named(tmp_path):
         ("calls.csv", b"ok,ok\n1,1\n", "the header names ok twice"),
         ("calls.csv", b"ok,latency_s,latency_ms\n1,2,2000\n", "has both latency_s and latency_ms"),
         ("calls.csv", b"success,duration\n1,2\n", "no column to judge; at least one of ok, error"),
+        ("calls.csv", b"Version,OK,Latency_S\na,1,2\n", "is given with, for example, --column ok=OK"),
         ("calls.csv", b'ok,note\n1,"' + b"x" * 1_100_000, "line 2: field larger than field limit"),
     ],
 )
@@ -176,7 +263,7 @@ def test_one_of_two_latencies_can_be_chosen(tmp_path):
 @pytest.mark.parametrize(
     ("given", "segment", "says"),
     [
-        (["version"], None, "must be FIELD=COLUMN"),
+        (["version"], None, r"must be FIELD=COLUMN, .* \(or FIELD= not to read it\)"),
         (["verson=variant"], None, "there is no field verson"),
         (["segment=task"], None, "use --segment COLUMN"),
         (["ok=a", "ok=b"], None, "ok is already a; keep one"),

@@ -38,6 +38,16 @@ def test_every_chart_is_well_formed_and_says_what_it_shows(watches):
     )
     assert all(chart.get("aria-label") for chart in charts)
     assert "tripped at call" in html
+    assert re.search(r"<td>tripped @\d+</td>", html)
+
+
+def test_a_chart_of_a_rule_that_tripped_says_what_was_needed(watches):
+    """Without it the line has no number."""
+    charts = re.findall(r"<svg.*?</svg>", page(watches), re.DOTALL)
+    (tripped,) = [svg for svg in charts if "success: evidence" in svg]
+
+    assert "trips at" in tripped
+    assert "tripped at call" in tripped
 
 
 def test_nothing_is_drawn_outside_of_its_chart(watches):

@@ -10,7 +10,7 @@ import pytest
 from tests.builders import call, rule_set, success_rule
 from watchdog.core.judge import advance, begin, judge
 from watchdog.core.panel import assemble
-from watchdog.core.rules import Action, Metric, Rule, Statistic
+from watchdog.core.rules import Action, Method, Metric, Rule, Statistic
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary, summarise
 from watchdog.replay.run import EPOCH, Outcome, Window, judge_calls
@@ -169,6 +169,38 @@ def test_a_long_path_is_thinned() -> None:
 
     assert len(path.points) <= 1001
     assert (1, 2500) == (path.points[0][0], path.points[-1][0])
+
+
+def test_a_window_that_the_cap_silences_does_not_hide_too_few_calls() -> None:
+    """What is wrong first is told first."""
+    windows = [Window(start=EPOCH, summary=summarise(call(i, ok=i > 2) for i in range(10)))]
+
+    assert "10 calls so far" in judged(success_rule(), windows=windows).judgement.reason
+
+
+def test_good_calls_in_one_window_are_inconclusive_too() -> None:
+    """What could not have tripped has not shown that all is well; two windows have."""
+    parts = [summarise(call(i, ok=True) for i in range(200)) for _ in range(2)]
+    windows = [Window(start=EPOCH + i * WINDOW, summary=part) for i, part in enumerate(parts)]
+
+    found = [judged(success_rule(), windows=windows[:n]).judgement for n in (1, 2)]
+
+    assert [Verdict.INCONCLUSIVE, Verdict.OK] == [judgement.verdict for judgement in found]
+    assert "success could not reach its 5.3 in 1 window" in found[0].reason
+
+
+def test_a_classical_rule_has_no_cap() -> None:
+    """It counts all calls so far, however they came."""
+    windows = [Window(start=EPOCH, summary=summarise(call(i, ok=i % 50 != 0) for i in range(1000)))]
+
+    assert Verdict.OK is judged(success_rule(method=Method.FISHER), windows=windows).judgement.verdict
+
+
+def test_the_path_of_the_evidence_is_never_below_nothing() -> None:
+    """-0.7 nats is no finding."""
+    outcome = judged(success_rule(), windows=one_a_window(*[True] * 50))
+
+    assert 0.0 == min(nats for _, nats in outcome.paths[0].points)
 
 
 def test_time_without_calls_passes() -> None:

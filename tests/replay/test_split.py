@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.replay.callfiles import calls, csv_of, replay, write
+from watchdog.replay.columns import naming
 from watchdog.replay.errors import ReplayError
 from watchdog.replay.split import Cut, CutKind, Question, cut_at
 from watchdog.replay.spool import Order
@@ -66,7 +67,9 @@ def test_an_unknown_version_is_named_with_those_that_there_are(tmp_path):
     """A typing error, most likely."""
     path = write(tmp_path / "calls.csv", csv_of("version,ok", ["0314,1", "0613,1"]))
 
-    with pytest.raises(ReplayError, match=r"no stream has both 0314 and 0631; versions seen: 0314 \(1 row\), 0613"):
+    with pytest.raises(
+        ReplayError, match=r"both 0314 and 0631; did you mean 0613\? versions seen: 0314 \(1 row\), 0613"
+    ):
         replay(path, question=Question(from_version="0314", to_version="0631"))
 
 
@@ -100,7 +103,7 @@ def test_half_a_question_is_refused(given, says):
         ("50%", CutKind.SHARE, 0.5),
         ("3600s", CutKind.SECONDS, 3600.0),
         ("-90m", CutKind.SECONDS, -5400.0),
-        ("12.5", CutKind.SECONDS, 12.5),
+        ("12.5s", CutKind.SECONDS, 12.5),
         ("1970-01-01T01:00:00Z", CutKind.INSTANT, 3600.0),
         ("1970-01-02", CutKind.INSTANT, 86_400.0),
     ],
@@ -117,11 +120,53 @@ def test_what_is_no_cut_is_refused(text):
         cut_at(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"), [("0.5", "50%"), ("0,5", "50%"), (".25", "25%"), ("1000.5", "1000.5s"), ("1,001", "1001")]
+)
+def test_a_bare_fraction_is_asked_back(text, meant):
+    """Half of the rows, or half a second? A guess would leave one baseline call."""
+    with pytest.raises(ReplayError, match=f"did you mean {meant}?"):
+        cut_at(text)
+
+
+def test_long_versions_are_listed_in_full(tmp_path):
+    """They are to be copied."""
+    names = [f"support-reply-2026-11-20-candidate-{i:02}" for i in range(12)]
+    path = write(tmp_path / "calls.csv", csv_of("version,ok", [f"{name},1" for name in names]))
+
+    with pytest.raises(ReplayError) as refused:
+        replay(path)
+
+    assert f"{names[9]} (1 row) and 2 more" in str(refused.value)
+    assert names[10] not in str(refused.value)
+
+
+def test_versions_that_are_never_in_one_stream_can_be_made_one(tmp_path):
+    """A stream a version: the message names the way out, and it works."""
+    path = write(tmp_path / "calls.csv", csv_of("stream,version,ok", ["x,a,1", "x,a,1", "y,b,1", "y,b,1"]))
+    question = Question(from_version="a", to_version="b")
+
+    with pytest.raises(ReplayError, match="different streams; --column stream= takes all calls as one"):
+        replay(path, question=question)
+    (watch,) = replay(path, question=question, naming=naming(["stream="], None))[1]
+
+    assert (2, 2) == (watch.baseline.calls, watch.candidate_calls)
+
+
+def test_a_column_that_is_named_for_the_version_is_not_read_as_the_stream_too(tmp_path):
+    """Each version would be a stream of its own."""
+    path = write(tmp_path / "calls.csv", csv_of("stream,ok", ["a,1", "a,1", "b,1"]))
+
+    (watch,) = replay(path, naming=naming(["version=stream"], None))[1]
+
+    assert ("calls", "a", "b") == (watch.split.stream, watch.split.control, watch.split.candidate)
+
+
 def timed(path: Path, times: list[float], column: str = "t_s") -> Path:
     return write(path, csv_of(f"{column},ok", [f"{t},1" for t in times]))
 
 
-@pytest.mark.parametrize(("cut", "sizes"), [("4", (3, 7)), ("50%", (5, 5)), ("60s", (6, 4)), ("25.0", (3, 7))])
+@pytest.mark.parametrize(("cut", "sizes"), [("4", (3, 7)), ("50%", (5, 5)), ("60s", (6, 4)), ("25.0s", (3, 7))])
 def test_one_stream_is_cut_in_two(tmp_path, cut, sizes):
     """The row that is named is the candidate's first; a time belongs to the candidate."""
     path = timed(tmp_path / "calls.csv", [10.0 * i for i in range(10)])

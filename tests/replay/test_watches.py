@@ -12,8 +12,10 @@ import pytest
 
 import watchdog.embedded
 from tests.replay.callfiles import calls, csv_of, promotion, replay, write
+from watchdog.config.packs import load_rules
 from watchdog.core.rules import Action
 from watchdog.core.watch import Verdict
+from watchdog.replay import report
 from watchdog.replay.columns import naming
 from watchdog.replay.errors import ReplayError
 from watchdog.replay.split import Question, cut_at
@@ -112,8 +114,8 @@ def test_more_than_a_tenth_unusable_is_inconclusive(tmp_path):
     ("rows", "says"),
     [
         ([], "has a header and no row"),
-        (["a,97%", "b,95%"], "line 2: ok is a share and not the outcome of one call; a row must be one call"),
-        (["a,maybe", "b,perhaps"], "no row can be used: ok is none of 1, 0, .*: 2 rows, first at line 2"),
+        (["a,97%", "b,95%"], r'calls\.csv: line 2: ok is a share .* one call \("97%"\); a row must be one call'),
+        (["a,maybe", "b,perhaps"], r'no row can be used: ok is none of 1, 0, .*: 2 rows, first at line 2 \("maybe"\)'),
     ],
 )
 def test_a_file_without_one_call_is_refused(tmp_path, rows, says):
@@ -160,15 +162,112 @@ def test_missing_columns_are_spoken_of(tmp_path):
     assert "no latency column" in reading.notes[1]
 
 
+def test_what_no_column_tells_is_not_shown_as_none(tmp_path):
+    """Failures of 0.0 % would be a finding."""
+    path = promotion(tmp_path / "calls.csv", n=600)
+
+    (watch,) = replay(path, naming=naming(["ok="], None))[1]
+    success = report.facts(watch)["rules"][0]
+
+    assert ("unable", "no ok and no error column", None, None) == (
+        success["state"],
+        success["sentence"],
+        success["before"],
+        success["after"],
+    )
+    assert Verdict.OK is watch.outcome.judgement.verdict  # by its latencies
+
+
 def test_a_unit_that_is_most_likely_another_one_is_pointed_out(tmp_path):
     """Milliseconds in a column of seconds."""
     path = write(tmp_path / "calls.csv", csv_of("version,latency_s,ok", [f"{v},200,1" for v in "ab"]))
 
-    assert "--column latency_ms=COLUMN" not in "".join(replay(path)[1][0].notes)
+    assert () == replay(path)[1][0].notes
 
-    path = write(tmp_path / "slow.csv", csv_of("version,latency_s,ok", [f"{v},20000,1" for v in "ab"]))
+    path = write(tmp_path / "slow.csv", csv_of("version,latency_s,ok", [f"{v},2366,1" for v in "ab"]))
 
-    assert "--column latency_ms=" in "".join(replay(path)[1][0].notes)
+    assert "that looks like milliseconds; try --column latency_ms=latency_s" in replay(path)[1][0].notes[0]
+
+
+def test_seconds_in_a_column_of_milliseconds_are_pointed_out(tmp_path):
+    """The reverse, with the column's own name."""
+    path = write(tmp_path / "calls.csv", csv_of("version,latency_s,ok", [f"{v},1.0,1" for v in "ab"]))
+
+    (watch,) = replay(path, naming=naming(["latency_ms=latency_s"], None))[1]
+
+    assert watch.notes[0].endswith("1.0 ms: that looks like seconds; try --column latency_s=latency_s")
+
+
+def test_without_an_error_column_rules_on_kinds_do_not_make_it_ok(tmp_path):
+    """Zero of a kind is ignorance where nothing tells the kinds."""
+    path = promotion(tmp_path / "calls.csv", failure_rate=0.02)
+
+    (watch,) = replay(path, rules=load_rules(("json-output",)))[1]
+
+    assert Verdict.INCONCLUSIVE is watch.outcome.judgement.verdict
+    assert "no error column tells of which kind" in watch.outcome.judgement.reason
+    assert "json_unparsable_floor cannot judge" in watch.notes[0]
+
+
+def test_without_an_error_column_the_other_rules_still_judge(tmp_path):
+    """Success needs no kinds, nor do rules on kinds where nothing failed."""
+    rules = load_rules(("default", "json-output"))
+    (mixed,) = replay(promotion(tmp_path / "calls.csv", failure_rate=0.02), rules=rules)[1]
+    path = write(tmp_path / "fine.csv", csv_of("version,ok", [f"{v},1" for v in "a" * 100 + "b" * 100]))
+    (fine,) = replay(path, rules=load_rules(("json-output",)))[1]
+
+    assert (Verdict.OK, Verdict.OK) == (mixed.outcome.judgement.verdict, fine.outcome.judgement.verdict)
+
+
+@pytest.mark.parametrize("given", [{"every": 1000}, {"every": 2000}])
+def test_windows_so_large_that_nothing_can_trip_are_inconclusive(tmp_path, given):
+    """A rise from 2 % to 10 % over 1,000 calls is no OK because all of them were one window."""
+    path = promotion(tmp_path / "calls.csv", failure_rate=0.1, n=1000)
+
+    (large,) = replay(path, **given)[1]
+    (small,) = replay(path, every=20)[1]
+
+    assert Verdict.INCONCLUSIVE is large.outcome.judgement.verdict
+    assert "could not reach its" in large.outcome.judgement.reason
+    assert "--every" in large.outcome.judgement.reason
+    assert Verdict.REGRESSED is small.outcome.judgement.verdict
+
+
+def test_one_fault_in_many_streams_is_told_once(tmp_path):
+    """With its value, and the field that the column is."""
+    rows = [f"{stream},17636400{i:02}.5,1" for stream in "xyz" for i in range(10)]
+    path = write(tmp_path / "calls.csv", csv_of("stream,t_start_unix,ok", rows))
+
+    with pytest.raises(ReplayError) as refused:
+        replay(path, naming=naming(["time=t_start_unix"], None), question=Question(cut=cut_at("50%")))
+
+    assert 1 == str(refused.value).count("time is a number and not an ISO time (seconds since 1970 are t_unix=")
+    assert '30 rows, first at line 2 ("1763640000.5")' in str(refused.value)
+
+
+def test_the_same_file_twice_is_refused(tmp_path):
+    """Its calls would be twice the evidence."""
+    path = promotion(tmp_path / "calls.csv")
+
+    with pytest.raises(ReplayError, match="is named twice"):
+        replay(path, tmp_path / "." / "calls.csv")
+
+
+def test_a_field_in_other_capitals_is_pointed_out(tmp_path):
+    """It is not read, since it may be something else."""
+    path = write(tmp_path / "calls.csv", csv_of("version,ok,Cost_USD", ["a,1,2", "b,1,2"]))
+
+    reading, _ = replay(path)
+
+    assert reading.notes[0].endswith("not read: --column cost_usd=Cost_USD")
+
+
+def test_a_missing_column_of_costs_is_spoken_of(tmp_path):
+    """As one of latencies is, where a rule looks at it."""
+    path = promotion(tmp_path / "calls.csv")
+
+    assert any("no cost_usd column" in note for note in replay(path)[0].notes)
+    assert not any("no cost_usd column" in note for note in replay(path, rules=load_rules(("json-output",)))[0].notes)
 
 
 def test_the_watch_ends_after_its_length(tmp_path):

@@ -13,6 +13,7 @@ from watchdog.cli.exits import USAGE, err, out, say, stop
 from watchdog.config.kinds import parse_duration
 from watchdog.config.packs import load_rules
 from watchdog.core import words
+from watchdog.core.judgement import ReadingState
 from watchdog.core.model import ErrorKind
 from watchdog.core.watch import Verdict
 from watchdog.notify.harmless import one_line
@@ -154,6 +155,10 @@ def _say_watch(console: Console, watch: FileWatch) -> None:
         if found:
             say(console, f"unusable ({side}): {unusable_words(found)}", style="yellow")
     console.print(_table(watch))
+    for reading in watch.outcome.judgement.readings:
+        # A column that is missing was spoken of above.
+        if reading.state is ReadingState.UNABLE and reading.rule not in watch.outcome.silent:
+            say(console, f"{reading.rule} cannot judge: {reading.sentence}", style="dim")
 
 
 def _headline(watch: FileWatch) -> str:

@@ -8,6 +8,7 @@ makes the row unusable, since a value that was guessed could revert a good promp
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,8 @@ _LATEST_S = 1e10
 _SLOWEST_MS = 1e9
 _DEAREST_USD = 1e6
 _MOST_TOKENS = 1e9
+_MOST_SHOWN = 40
+_COMMA = re.compile(r"[+-]?\d+(?:,\d+)+(?:\.\d+)?")
 
 OK_IS_A_SHARE = "ok is a share and not the outcome of one call"
 
@@ -45,6 +48,7 @@ class CallRow(NamedTuple):
         at_s: seconds since 1970, or since an origin that the file alone knows; None where there is no usable time.
         reason: why it cannot be used, without its number; empty for a call.
         latency_ms: > 0; None when unknown.
+        shown: the cell for which it cannot be used, harmless to show and at most 40 characters long; empty for a call.
     """
 
     stream: str
@@ -60,10 +64,20 @@ class CallRow(NamedTuple):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    shown: str = ""
 
 
 class _UnusableError(Exception):
-    """The row cannot be used; says why, in words that are the same for all rows with this fault."""
+    """
+    The row cannot be used; says why, in words that are the same for all rows with this fault.
+
+    Attributes:
+        cell: what it was about; None where there was nothing.
+    """
+
+    def __init__(self, reason: str, cell: object = None) -> None:
+        super().__init__(reason)
+        self.cell = cell
 
 
 class CellReader:
@@ -98,9 +112,10 @@ class CellReader:
             ok, kind = self._outcome(cells)
             latency_ms = self._latency_ms(cells, ok=ok)
             cost_usd = _number(cells[_COST], "cost_usd", least=0.0, most=_DEAREST_USD)
-            tokens = [_count(cells[i], name) for name, i in _TOKENS]
-        except _UnusableError as exc:
-            return CallRow(stream, version, at_s, str(exc))
+            input_tokens, output_tokens, cached_tokens = [_count(cells[i], name) for name, i in _TOKENS]
+        except _UnusableError:
+            reason, shown = self._faults(cells)
+            return CallRow(stream, version, at_s, reason, shown=shown)
         return CallRow(
             stream,
             version,
@@ -112,12 +127,35 @@ class CellReader:
             kind,
             latency_ms,
             cost_usd,
-            *tokens,
+            input_tokens,
+            output_tokens,
+            cached_tokens,
         )
 
     def unreadable(self, reason: str) -> CallRow:
         """A row that could not even be taken apart."""
         return CallRow(self._stream, "", None, reason)
+
+    def _faults(self, cells: Sequence[object]) -> tuple[str, str]:
+        """Everything that is wrong with the row, so that a file is mended in one go; and the first cell of it."""
+        found: list[_UnusableError] = []
+        naive_times = self.naive_times
+        ways: list[Callable[[], object]] = [
+            lambda: self._at_s(cells),
+            lambda: self._outcome(cells),
+            # Whether the call failed only matters for a latency of 0, which is then no fault of its own.
+            lambda: self._latency_ms(cells, ok=_flag(cells[_OK]) or False),
+            lambda: _number(cells[_COST], "cost_usd", least=0.0, most=_DEAREST_USD),
+            lambda: [_count(cells[i], name) for name, i in _TOKENS],
+        ]
+        for way in ways:
+            try:
+                way()
+            except _UnusableError as exc:
+                if str(exc) not in map(str, found):
+                    found.append(exc)
+        self.naive_times = naive_times  # the row was counted when it was read
+        return " and ".join(map(str, found)), _shown(found[0].cell)
 
     def _at_s(self, cells: Sequence[object]) -> float | None:
         match self._time:
@@ -135,9 +173,9 @@ class CellReader:
             try:
                 cell = datetime.fromisoformat(cell.strip())
             except ValueError:
-                raise _UnusableError("time is not an ISO time") from None
+                raise _UnusableError(_no_time(cell), cell) from None
         if not isinstance(cell, datetime):
-            raise _UnusableError("time is not an ISO time")
+            raise _UnusableError(_no_time(cell), cell)
         if cell.tzinfo is None:
             self.naive_times += 1
             cell = cell.replace(tzinfo=UTC)
@@ -174,7 +212,7 @@ class CellReader:
             # Some tools log 0 for a call that never got an answer: nothing was measured.
             if not ok:
                 return None
-            raise _UnusableError(f"{self._latency} is 0")
+            raise _UnusableError(f"{self._latency} is 0", cells[i])
         return None if value is None else value * factor
 
 
@@ -208,8 +246,26 @@ def _flag(cell: object) -> bool | None:
     if text in _ABSENT:
         return None
     if text.endswith("%") or _lies_between_0_and_1(text):
-        raise _UnusableError(OK_IS_A_SHARE)
-    raise _UnusableError("ok is none of 1, 0, true, false, yes, no")
+        raise _UnusableError(OK_IS_A_SHARE, cell)
+    raise _UnusableError("ok is none of 1, 0, true, false, yes, no", cell)
+
+
+def _no_time(cell: object) -> str:
+    """Why it is none; a number has a field of its own."""
+    try:
+        float(cell)  # type: ignore[arg-type]  # what has no float raises TypeError
+    except (TypeError, ValueError, OverflowError):
+        return "time is not an ISO time"
+    return "time is a number and not an ISO time (seconds since 1970 are t_unix=, since another origin t_s=)"
+
+
+def _shown(cell: object) -> str:
+    """Somebody else's text, on one line, without what could steer a terminal; empty for nothing."""
+    if cell is None:
+        return ""
+    # The beginning alone: a cell may hold a mebibyte.
+    text = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in str(cell)[: _MOST_SHOWN + 1])
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def _lies_between_0_and_1(text: str) -> bool:
@@ -227,14 +283,16 @@ def _number(cell: object, name: str, *, least: float, most: float) -> float | No
     except (TypeError, ValueError, OverflowError):
         if isinstance(cell, str) and cell.strip().lower() in _ABSENT:
             return None
-        raise _UnusableError(f"{name} is not a number") from None
+        if isinstance(cell, str) and _COMMA.fullmatch(cell.strip()):
+            raise _UnusableError(f"{name} has a comma; write 1.5 for 1,5 and 1500 for 1,500", cell) from None
+        raise _UnusableError(f"{name} is not a number", cell) from None
     if least <= value <= most:
         return value
     if math.isnan(value):
         return None
     if value < 0.0 == least:
-        raise _UnusableError(f"{name} is negative")
-    raise _UnusableError(f"{name} is out of range; is its unit right?")
+        raise _UnusableError(f"{name} is negative", cell)
+    raise _UnusableError(f"{name} is out of range; is its unit right?", cell)
 
 
 def _count(cell: object, name: str) -> int | None:
@@ -242,7 +300,7 @@ def _count(cell: object, name: str) -> int | None:
     if value is None:
         return None
     if value != int(value):
-        raise _UnusableError(f"{name} is not a whole number")
+        raise _UnusableError(f"{name} is not a whole number", cell)
     return int(value)
 
 

@@ -33,6 +33,9 @@ _SPREADSHEET = b"PK\x03\x04"
 _LARGEST_CELL = 1 << 20
 _BATCH_ROWS = 8192
 _LOOK_AHEAD = 1000
+# So many rows within one cell were swallowed by a quote that somebody forgot; in a cell that nobody reads (a prompt
+# with a table in it) it takes more to say so.
+_FEW_ROWS, _MANY_ROWS = 3, 20
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -110,20 +113,49 @@ class CallFile:
         header = self._columns
         at = [header.index(source) if source in header else None for source in self._naming.sources]
         with _text(self._path) as stream:
-            reader = csv.reader(stream)
+            lines = _Remembered(stream)
+            reader = csv.reader(lines, strict=True)
             next(reader)
             while True:
+                lines.since.clear()
                 line = reader.line_num + 1
                 try:
                     row = next(reader)
                 except StopIteration:
                     return
                 except csv.Error as exc:
-                    raise ReplayError(f"{self.name}: line {line}: {exc}; is a quote not closed?") from exc
+                    row = self._mended(lines, line, exc)
                 if len(row) == len(header):
-                    yield line, [None if i is None else row[i] for i in at]
+                    cells = [None if i is None else row[i] for i in at]
+                    if len(lines.since) > 1:
+                        read = any(cell is not None and "\n" in cell for cell in cells)
+                        self._refuse_swallowed(lines.since, line, _FEW_ROWS if read else _MANY_ROWS)
+                    yield line, cells
                 elif row:  # a blank line is no row
+                    self._refuse_swallowed(lines.since, line, _FEW_ROWS)
                     yield line, "a row has another number of cells than the header"
+
+    def _mended(self, lines: _Remembered, line: int, fault: csv.Error) -> list[str]:
+        """
+        The row as most programs would read it, where its quotes are not what they should be.
+
+        Raises: ReplayError: the row does not end.
+        """
+        if lines.ended:
+            raise ReplayError(f"{self.name}: {_not_closed(line)}") from fault
+        try:
+            return next(csv.reader(lines.since), [])
+        except csv.Error as exc:
+            raise ReplayError(f"{self.name}: line {line}: {exc}; is a quote not closed?") from exc
+
+    def _refuse_swallowed(self, lines: Sequence[str], line: int, most: int) -> None:
+        """
+        Raises: ReplayError: most of at least so many lines within one row look like rows of their own.
+        """
+        commas = len(self._columns) - 1
+        inner = lines[1:-1]
+        if len(inner) >= most and commas and sum(text.count(",") == commas for text in inner) > len(inner) / 2:
+            raise ReplayError(f"{self.name}: {_not_closed(line)}")
 
     def _json_columns(self) -> tuple[str, ...]:
         seen: dict[str, None] = {}
@@ -135,7 +167,10 @@ class CallFile:
     def _json_rows(self) -> Iterator[Numbered]:
         sources = self._naming.sources
         for line, value in self._json_objects():
-            yield line, value if isinstance(value, str) else [value.get(source) for source in sources]
+            if isinstance(value, str):
+                yield line, value
+            else:
+                yield line, [None if source is None else value.get(source) for source in sources]
 
     def _json_objects(self) -> Iterator[tuple[int, dict[str, object] | str]]:
         with _text(self._path) as stream:
@@ -155,13 +190,15 @@ class CallFile:
 
     def _parquet_rows(self) -> Iterator[Numbered]:
         sources = self._naming.sources
-        wanted = [name for name in dict.fromkeys(sources) if name in self._columns]
+        wanted = [name for name in dict.fromkeys(sources) if name is not None and name in self._columns]
         first = 1
         with self._parquet() as file:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
                 lists = {name: batch.column(name).to_pylist() for name in wanted}
                 nothing = [None] * batch.num_rows
-                yield from enumerate(zip(*(lists.get(s, nothing) for s in sources), strict=True), start=first)
+                yield from enumerate(
+                    zip(*(lists.get(s, nothing) if s else nothing for s in sources), strict=True), start=first
+                )
                 first += batch.num_rows
 
     @contextmanager
@@ -175,6 +212,36 @@ class CallFile:
         except arrow.ArrowException as exc:
             why = (str(exc).splitlines() or [type(exc).__name__])[0]
             raise ReplayError(f"{self.name}: is not readable as Parquet: {why}") from exc
+
+
+class _Remembered:
+    """
+    The lines of a text, as a reader takes them.
+
+    Attributes:
+        since: those that were taken since it was last emptied.
+        ended: whether there are no more.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.since: list[str] = []
+        self.ended = False
+
+    def __iter__(self) -> _Remembered:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._stream, None)
+        if line is None:
+            self.ended = True
+            raise StopIteration
+        self.since.append(line)
+        return line
+
+
+def _not_closed(line: int) -> str:
+    return f"a quote opened at line {line} is not closed, so that the rows after it are no rows; close it, or remove it"
 
 
 def _unreadable(head: bytes, start: bytes) -> str:
@@ -197,6 +264,8 @@ def _head(path: Path) -> bytes:
     Raises: ReplayError: there is nothing to read.
     """
     try:
+        if str(path) == "-" or path.is_fifo() or path.is_char_device():
+            raise ReplayError(f"{path}: is no file but a pipe; a file is read more than once, so save it as one first")
         with path.open("rb") as raw:
             head = raw.read(4096)
     except FileNotFoundError as exc:

@@ -13,6 +13,7 @@ from watchdog.replay.charts import Axis, Chart
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from watchdog.core.judgement import Reading
     from watchdog.replay.run import EvidencePath
     from watchdog.replay.watches import FileWatch
 
@@ -28,6 +29,7 @@ p { margin: .3rem 0; } .soft { color: var(--soft); }
 .regressed { color: var(--limit); } .ok { color: var(--ok); } .inconclusive, .no_data { color: var(--unsure); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: .8rem; margin: .8rem 0; }
 svg { width: 100%; height: auto; } svg text { font: 10px system-ui, sans-serif; fill: var(--soft); }
+svg .label { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
 svg .title { font-size: 11.5px; fill: var(--ink); font-weight: 600; } svg .label { fill: var(--limit); }
 svg line, svg polyline { fill: none; stroke-width: 1; } svg .grid { stroke: var(--grid); }
 svg .before { stroke: var(--before); stroke-width: 1.7; } svg .after { stroke: var(--after); stroke-width: 1.7; }
@@ -84,7 +86,7 @@ def _evidence(path: EvidencePath, watch: FileWatch) -> str:
         x=Axis(low=0.0, high=float(calls), text=_plain),
         y=Axis(low=0.0, high=picture.highest(path), text=_plain),
     )
-    chart.level(path.needed_nats, "limit", "" if tripped else f"trips at {path.needed_nats:.1f}")
+    chart.level(path.needed_nats, "limit", f"trips at {path.needed_nats:.1f}")
     chart.line([(0.0, 0.0), *path.points], "after")
     if tripped is not None:
         chart.moment(tripped, "limit", f"tripped at call {tripped:,}")
@@ -127,7 +129,7 @@ def _table(watch: FileWatch) -> str:
     rows = [
         (
             reading.rule,
-            reading.state.value + ("" if reading.state is not ReadingState.UNABLE else f": {reading.sentence}"),
+            _says(reading, watch.outcome.trips.get(reading.rule)),
             f"{max(0.0, reading.nats):.1f} of {reading.needed_nats:.1f}",
             effect.change,
             effect.bounds,
@@ -137,6 +139,13 @@ def _table(watch: FileWatch) -> str:
     head = "".join(f"<th>{name}</th>" for name in ("rule", "says", "nats", "before → after", "rise (95 %, any time)"))
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _says(reading: Reading, tripped_after: int | None) -> str:
+    """`tripped @19`, `unable: ...`."""
+    if reading.state is ReadingState.UNABLE:
+        return f"{reading.state.value}: {reading.sentence}"
+    return reading.state.value if tripped_after is None else f"{reading.state.value} @{tripped_after:,}"
 
 
 def _milliseconds(value: float) -> str:

@@ -72,6 +72,8 @@ def _success(axes: Any, watch: FileWatch) -> None:
     axes.axvline(0.0, color="#626b76", linestyle=":", linewidth=1.0)
     axes.set_xlabel("calls since the promotion")
     axes.set_ylim(top=1.02)
+    ticks = optional("matplotlib.ticker", extra="plots", purpose="a PNG")
+    axes.yaxis.set_major_formatter(ticks.PercentFormatter(xmax=1.0))
 
 
 def _cycled(n: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from watchdog.replay.effects import Effect, effect_of
@@ -44,13 +45,18 @@ def facts(watch: FileWatch) -> dict[str, Any]:
 def effects(watch: FileWatch) -> tuple[Effect, ...]:
     """One for each reading, in the same order."""
     outcome = watch.outcome
-    return tuple(effect_of(seat, outcome.panel.baseline, outcome.candidate) for seat in outcome.panel.seats)
+    found = (effect_of(seat, outcome.panel.baseline, outcome.candidate) for seat in outcome.panel.seats)
+    return tuple(
+        replace(effect, before=None, after=None) if seat.rule.name in outcome.silent else effect
+        for seat, effect in zip(outcome.panel.seats, found, strict=True)
+    )
 
 
 def _rule(reading: Reading, effect: Effect, watch: FileWatch) -> dict[str, Any]:
     interval = effect.interval
     return {
         **reading.to_json(),
+        "nats": max(0.0, reading.nats),
         "p_value": watch.outcome.p_value(reading.rule),
         "tripped_after_calls": watch.outcome.trips.get(reading.rule),
         "unit": effect.unit.value,
@@ -63,4 +69,4 @@ def _rule(reading: Reading, effect: Effect, watch: FileWatch) -> dict[str, Any]:
 
 
 def _unusable(found: Unusable) -> dict[str, Any]:
-    return {"reason": found.reason, "rows": found.rows, "first": found.first}
+    return {"reason": found.reason, "rows": found.rows, "first": found.first, "value": found.value}

@@ -7,23 +7,29 @@ would revert or ask. What a rule of action "alert" finds is kept, and the watch 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.core.judge import Progress, advance, begin, judge
+import numpy as np
+
+from watchdog.core import words
+from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, doubt, judge
+from watchdog.core.judgement import Judgement, ReadingState
 from watchdog.core.model import ActorType, Promotion
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.rules import Action
+from watchdog.core.seating import Classical
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import WINDOW, Summary
+from watchdog.stats import eprocess
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from watchdog.core.judgement import Judgement
     from watchdog.core.rules import RuleSet
     from watchdog.core.seat import Seat
 
@@ -33,6 +39,7 @@ _MOST_POINTS = 1000
 # A trip that may not be acted upon yet (unusable rows, a changed mix) is looked at again after so many more calls: the
 # bounds in a judgement take milliseconds, and there may be thousands of windows.
 _LOOK_AGAIN_AFTER = 1.02
+_HEARD = (ReadingState.CLEAR, ReadingState.UNDECIDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +81,7 @@ class Outcome:
         trips: calls of the candidate after which each rule tripped, by name.
         decided_after: calls after which the policy would revert or ask; None when it never would.
         paths: one for each rule that has a test, in the order of the rules.
+        silent: rules that have nothing to look at in these calls.
     """
 
     panel: Panel
@@ -83,6 +91,7 @@ class Outcome:
     trips: Mapping[str, int]
     decided_after: int | None
     paths: tuple[EvidencePath, ...]
+    silent: frozenset[str] = frozenset()
 
     @property
     def candidate(self) -> Summary:
@@ -131,6 +140,7 @@ def judge_calls(
     most: Action = Action.REVERT,
     control: str = "baseline",
     candidate: str = "candidate",
+    silent: Mapping[str, str] | None = None,
 ) -> Outcome:
     """
     Args:
@@ -141,21 +151,26 @@ def judge_calls(
         min_baseline_calls: fewer, and only absolute rules judge.
         most: the most that may be done at all.
         control, candidate: names of the two versions.
+        silent: why a rule has nothing to look at in these calls, by rule name.
 
     Raises: StatsInputError: a value outside its range.
     """
     panel = assemble(rules, baseline, n_windows=n_windows, min_baseline_calls=min_baseline_calls, blocks=tuple(blocks))
+    silent = silent or {}
+    panel = _silenced(panel, silent)
     watch = _watch(None if baseline is None else control, candidate, most, n_windows, min_baseline_calls, rules)
     progress = begin(panel)
     rejected: Counter[str] = Counter()
     paths = [_Path(seat) for seat in panel.seats if seat.test is not None]
     trips: dict[str, int] = {}
     look_again_at = 0.0
+    n_heard = 0  # windows that hold a call
     late = progress.late
     for window in windows:
         rejected.update(window.rejected)
         progress = advance(panel, progress, [(window.start, window.summary)], sealed_until=window.start + WINDOW)
         calls = progress.candidate.calls
+        n_heard += window.summary.calls > 0
         for path in paths:
             path.extend(progress)
         fresh = progress.tripped_after.keys() - trips.keys()
@@ -168,11 +183,13 @@ def judge_calls(
         judgement = judge(panel, progress, rejected=rejected)
         decision = decide(judgement, watch, allowed=most)
         if isinstance(decision, Revert | Suggest):
-            return _outcome(panel, judgement, decision, progress, trips, calls, paths)
+            return _outcome(panel, judgement, decision, progress, trips, calls, paths, silent)
     judgement = judge(panel, progress, rejected=rejected)
+    if progress.candidate.calls >= ENOUGH_CALLS and not doubt(progress.candidate.calls, rejected):
+        judgement = _unless_capped(panel, judgement, n_heard)
     decision = decide(judgement, watch, allowed=most)
     decided_after = progress.candidate.calls if isinstance(decision, Revert | Suggest) else None
-    return _outcome(panel, judgement, decision, progress, trips, decided_after, paths)
+    return _outcome(panel, judgement, decision, progress, trips, decided_after, paths, silent)
 
 
 class _Path:
@@ -199,7 +216,51 @@ class _Path:
         return EvidencePath(rule=self.seat.rule.name, needed_nats=self.seat.threshold, points=tuple(points))
 
     def _point(self, progress: Progress) -> tuple[int, float]:
-        return progress.candidate.calls, self.seat.nats(progress.states[self.seat.rule.name])
+        # Less than none is what is left of the prior over bets that did not pay; people are shown none.
+        return progress.candidate.calls, max(0.0, self.seat.nats(progress.states[self.seat.rule.name]))
+
+
+def _silenced(panel: Panel, silent: Mapping[str, str]) -> Panel:
+    """The panel, in which rules that have nothing to look at keep their seat and say why."""
+    seats = (
+        replace(seat, test=None, before=None, unable=silent[seat.rule.name]) if seat.rule.name in silent else seat
+        for seat in panel.seats
+    )
+    return replace(panel, seats=tuple(seats))
+
+
+def _unless_capped(panel: Panel, judgement: Judgement, n_windows: int) -> Judgement:
+    """
+    The judgement, but inconclusive where nothing tripped only since one window's evidence is capped.
+
+    Args:
+        n_windows: windows that hold a call.
+    """
+    # Where something looks worse already and is not decided, the windows are why.
+    judged = {Verdict.OK: _HEARD, Verdict.INCONCLUSIVE: (ReadingState.UNDECIDED,)}.get(judgement.verdict, ())
+    for seat, reading in zip(panel.seats, judgement.readings, strict=True):
+        sequential = seat.test is not None and not isinstance(seat.test, Classical)
+        if reading.action is Action.ALERT or reading.state not in judged or not sequential:
+            continue
+        if _most_nats(seat, n_windows) < seat.threshold:
+            reason = (
+                f"one window is {seat.design.cap:.1f} nats of evidence at most, so that {reading.rule} could not reach "
+                f"its {seat.threshold:.1f} in {words.count(n_windows, 'window')}, whatever the calls were; take "
+                f"smaller windows (a smaller --every or --tick, or neither of them). Measured: {reading.sentence}"
+            )
+            return replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    return judgement
+
+
+def _most_nats(seat: Seat, n_windows: int) -> float:
+    """What a sequential rule could have come to, had each window been as bad as the cap lets it be."""
+    design = seat.design
+    if n_windows * design.cap > 10.0 * seat.threshold:
+        return math.inf  # far beyond what any prior takes away
+    state = eprocess.start(design)
+    for _ in range(n_windows):
+        state = eprocess.step(design, state, np.full(design.valid.shape, np.inf))
+    return eprocess.statistic(design, state)
 
 
 def _outcome(
@@ -210,6 +271,7 @@ def _outcome(
     trips: Mapping[str, int],
     decided_after: int | None,
     paths: Sequence[_Path],
+    silent: Mapping[str, str],
 ) -> Outcome:
     return Outcome(
         panel=panel,
@@ -219,6 +281,7 @@ def _outcome(
         trips=trips,
         decided_after=decided_after,
         paths=tuple(path.ended(progress) for path in paths),
+        silent=frozenset(silent),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
     from watchdog.replay.spool import Group, Spool
 
-_NUMBER = re.compile(r"-?\d+\.\d+")
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
+_NUMBER = re.compile(r"-?\d*[.,]\d*")
+_MOST_VERSIONS = 10
+_LONGEST_VERSION = 200
 
 
 class CutKind(Enum):
@@ -87,7 +91,7 @@ class Question:
 
 def cut_at(text: str) -> Cut:
     """
-    `1001` (a row), `50%` (of the rows), `3600s` or `90m` or `12.5` (a time in seconds), `2026-11-20T12:00:00Z`.
+    `1001` (a row), `50%` (of the rows), `3600s` or `90m` (a time in seconds), `2026-11-20T12:00:00Z`.
 
     Raises: ReplayError: none of these.
     """
@@ -105,8 +109,13 @@ def cut_at(text: str) -> Cut:
         if not 0.0 < share < 1.0:
             raise ReplayError(f"--promote-at {text}: must be above 0% and below 100%")
         return Cut(kind=CutKind.SHARE, value=share, text=given)
-    if _NUMBER.fullmatch(given):
-        return Cut(kind=CutKind.SECONDS, value=float(given), text=given)
+    if _THOUSANDS.fullmatch(given):
+        raise ReplayError(f"--promote-at {text}: {allowed}; did you mean {given.replace(',', '')}?")
+    if _NUMBER.fullmatch(given) and any(c.isdecimal() for c in given):
+        # Half of the rows, half a second, half a row: a guess would cut somewhere, and say nothing.
+        point = given.replace(",", ".")
+        meant = f"{100.0 * float(point):g}%" if 0.0 < float(point) < 1.0 else f"{point}s"
+        raise ReplayError(f"--promote-at {text}: {allowed}; did you mean {meant}?")
     try:
         sign, span = (-1.0, given[1:]) if given.startswith("-") else (1.0, given)
         return Cut(kind=CutKind.SECONDS, value=sign * parse_duration(span).total_seconds(), text=given)
@@ -140,7 +149,10 @@ def splits(spool: Spool, question: Question, *, time_field: str | None) -> tuple
         else:
             found.append(_by_version(spool, stream, *pair, timed=time_field is not None))
     if not found:
-        raise ReplayError(f"no stream has {_wanted(question)}; {_seen(spool, spool.streams)}")
+        raise ReplayError(
+            f"no stream has {_wanted(question)}; {_meant(spool, question)}{_seen(spool, spool.streams)}"
+            f"{_apart(spool, question)}"
+        )
     return tuple(found)
 
 
@@ -274,6 +286,28 @@ def _wanted(question: Question) -> str:
     return f"both {question.from_version} and {question.to_version}"
 
 
+def _versions(spool: Spool) -> set[str]:
+    return {group.version for stream in spool.streams for group in spool.groups(stream) if group.version}
+
+
+def _meant(spool: Spool, question: Question) -> str:
+    """`did you mean 0613? `, where a version that was named is in no stream."""
+    known = sorted(_versions(spool))
+    found: list[str] = []
+    for name in (question.from_version, question.to_version):
+        if name is not None and name not in known:
+            found += get_close_matches(name, known, n=1)
+    return f"did you mean {' and '.join(found)}? " if found else ""
+
+
+def _apart(spool: Spool, question: Question) -> str:
+    """What to do when both versions are there, but never in one stream."""
+    both = {question.from_version, question.to_version} if question.from_version is not None else _versions(spool)
+    if len(spool.streams) < 2 or len(both) < 2 or not both <= _versions(spool):
+        return ""
+    return ". They are in different streams; --column stream= takes all calls as one"
+
+
 def _seen(spool: Spool, streams: Sequence[str]) -> str:
     """The versions that there are, with counts."""
     counts: dict[str, int] = {}
@@ -281,7 +315,8 @@ def _seen(spool: Spool, streams: Sequence[str]) -> str:
         for group in spool.groups(stream):
             counts[group.version] = counts.get(group.version, 0) + group.calls + group.unusable
     seen = [f"{version or '(none)'} ({words.count(n, 'row')})" for version, n in counts.items()]
-    return f"versions seen: {listed(seen)}"
+    # In full: they are to be typed.
+    return f"versions seen: {listed(seen, most=_MOST_VERSIONS, longest=_LONGEST_VERSION)}"
 
 
 def _range(spool: Spool, stream: str) -> tuple[float | None, float | None]:

@@ -33,12 +33,12 @@ _BEFORE_ALL = -1e12
 
 _SCHEMA = """
 CREATE TABLE rows (
-    seq INTEGER PRIMARY KEY, stream INTEGER, version INTEGER, at_s REAL, reason INTEGER, place TEXT, segment INTEGER,
-    model INTEGER, ok INTEGER, kind INTEGER, latency_ms REAL, cost_usd REAL, input_tokens INTEGER,
+    seq INTEGER PRIMARY KEY, stream INTEGER, version INTEGER, at_s REAL, reason INTEGER, place TEXT, cell TEXT,
+    segment INTEGER, model INTEGER, ok INTEGER, kind INTEGER, latency_ms REAL, cost_usd REAL, input_tokens INTEGER,
     output_tokens INTEGER, cached_tokens INTEGER
 )
 """
-_INSERT = "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _COLUMNS = (
     "at_s, reason, segment, model, ok, kind, latency_ms, cost_usd, input_tokens, output_tokens, cached_tokens, version"
 )
@@ -96,11 +96,13 @@ class Unusable:
     """
     Attributes:
         first: where the first one stands, such as `line 37`.
+        value: its cell, harmless and shortened; empty where there was none.
     """
 
     reason: str
     rows: int
     first: str
+    value: str = ""
 
 
 class Spool:
@@ -133,13 +135,14 @@ class Spool:
             stream, version = self._id("stream", row.stream), self._id("version", row.version)
             at_s = self._at_s(stream, version, row.at_s)
             if row.reason:
-                yield (self.n, stream, version, at_s, self._id("reason", row.reason), place, *[None] * 9)
+                yield (self.n, stream, version, at_s, self._id("reason", row.reason), place, row.shown, *[None] * 9)
                 continue
             yield (
                 self.n,
                 stream,
                 version,
                 at_s,
+                None,
                 None,
                 None,
                 self._id("segment", row.segment),
@@ -221,17 +224,22 @@ class Spool:
 
     def unusable(self, span: Span) -> tuple[Unusable, ...]:
         """By reason, the most frequent first."""
-        # With MIN, SQLite takes the other columns from the row of the minimum.
-        found = self._select(
-            "reason, COUNT(*), MIN(seq), place", span, "AND reason IS NOT NULL GROUP BY reason ORDER BY 2 DESC, 3"
-        )
-        return tuple(
-            Unusable(reason=self._names["reason"][reason], rows=rows, first=place) for reason, rows, _, place in found
-        )
+        return self._reasons(self._select(_FAULTS, span, _BY_REASON))
 
-    def unusable_of(self, stream: str) -> tuple[Unusable, ...]:
-        """Of a whole stream."""
-        return self.unusable(Span(stream=stream, order=Order.ROW))
+    def all_unusable(self) -> tuple[Unusable, ...]:
+        """Of all streams together."""
+        return self._reasons(self._db.execute(f"SELECT {_FAULTS} FROM rows WHERE 1 {_BY_REASON}"))  # noqa: S608 - constants
+
+    def failures(self, span: Span) -> int:
+        """Calls that failed."""
+        (n,) = self._select("COUNT(*)", span, "AND ok = 0").fetchone()
+        return int(n)
+
+    def _reasons(self, found: Iterable[tuple[int, int, int, str, str]]) -> tuple[Unusable, ...]:
+        names = self._names["reason"]
+        return tuple(
+            Unusable(reason=names[reason], rows=rows, first=place, value=cell) for reason, rows, _, place, cell in found
+        )
 
     def key_at(self, span: Span, index: int) -> tuple[float, int] | None:
         """(seconds, number) of the row with this index, from 0, in the span's order; None behind its end."""
@@ -288,6 +296,9 @@ class Spool:
         return self._db.execute(text, (*bound, *more))
 
 
+# With MIN, SQLite takes the other columns from the row of the minimum.
+_FAULTS = "reason, COUNT(*), MIN(seq), place, cell"
+_BY_REASON = "AND reason IS NOT NULL GROUP BY reason ORDER BY 2 DESC, 3"
 _SORTED_BY = {Order.TIME: "at_s, seq", Order.ROW: "seq"}
 
 

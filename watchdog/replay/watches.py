@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from watchdog.config.kinds import duration_text
 from watchdog.config.settings import WatchSettings
 from watchdog.core import words
-from watchdog.core.rules import Action
+from watchdog.core.rules import Action, Metric
 from watchdog.core.windows import WINDOW, Summary
 from watchdog.replay.cells import OK_IS_A_SHARE, CellReader, time_field
-from watchdog.replay.columns import FIELDS, Naming, listed
+from watchdog.replay.columns import FIELDS, Naming, listed, otherwise_spelt
 from watchdog.replay.errors import ReplayError
 from watchdog.replay.formats import CallFile
 from watchdog.replay.gather import Pace, blocks_of, merged, windows_of
@@ -38,8 +38,9 @@ _SETTINGS = WatchSettings()
 _MOST_WINDOWS = 5_000
 _WINDOWS_A_DAY = timedelta(days=1) // WINDOW
 # Seconds in a column of milliseconds, or the reverse, shows in the median.
-_SLOW_MS = 1_800_000.0
+_SLOW_MS = 300_000.0
 _FAST_MS = 5.0
+_FASTEST_MS = 0.5
 _BARS = 60
 
 
@@ -128,6 +129,7 @@ def replayed(request: Request) -> Iterator[tuple[Reading, Iterator[FileWatch]]]:
 
     Raises: ReplayError: the files cannot be read, or do not hold what was asked for.
     """
+    _refuse_twice(request.paths)
     files = [CallFile(path, request.naming) for path in request.paths]
     present = _same_fields(files)
     cells = CellReader(present, request.kind_of, _stream_of(request.paths))
@@ -136,16 +138,27 @@ def replayed(request: Request) -> Iterator[tuple[Reading, Iterator[FileWatch]]]:
         if not spool.n:
             raise ReplayError(_nothing_read(request, left_out))
         spool.arrange()
+        _refuse_shares(spool, request)
         made = splits(spool, request.question, time_field=time_field(present))
-        _refuse_shares(spool)
         reading = Reading(
             rows=spool.n,
             used=tuple(request.naming.source_of(name) for name in FIELDS if name in present),
             unread=tuple(dict.fromkeys(name for file in files for name in file.unread)),
-            notes=_notes(present, cells),
+            notes=_notes(present, cells, files[0].unread, request.rules),
             skipped=skipped(spool, made),
         )
-        yield reading, (_judged(spool, split, request) for split in made)
+        yield reading, (_judged(spool, split, request, present) for split in made)
+
+
+def _refuse_twice(paths: tuple[Path, ...]) -> None:
+    """
+    Raises: ReplayError: a file is named twice; its calls would count twice.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if (real := path.resolve()) in seen:
+            raise ReplayError(f"{path}: is named twice, and its calls would count twice; name it once")
+        seen.add(real)
 
 
 def _same_fields(files: list[CallFile]) -> frozenset[str]:
@@ -191,46 +204,50 @@ def _nothing_read(request: Request, left_out: set[str]) -> str:
     return f"{names}: has a header and no row"
 
 
-def _refuse_shares(spool: Spool) -> None:
+def _refuse_shares(spool: Spool, request: Request) -> None:
     """
     Raises: ReplayError: the rows are no calls but averages over calls; or no row can be used.
     """
-    rows, calls, shares, found = 0, 0, 0, []
-    for stream in spool.streams:
-        for unusable in spool.unusable_of(stream):
-            found.append(unusable)
-            shares += unusable.rows if unusable.reason == OK_IS_A_SHARE else 0
-        for group in spool.groups(stream):
-            calls += group.calls
-            rows += group.calls + group.unusable
-    if shares > rows / 10:
-        first = next(unusable.first for unusable in found if unusable.reason == OK_IS_A_SHARE)
-        raise ReplayError(f"{first}: {OK_IS_A_SHARE}; a row must be one call, with ok 1 or 0")
-    if not calls:
-        raise ReplayError(f"no row can be used: {unusable_words(found)}")
+    found = spool.all_unusable()
+    # The place names the file only where there are several.
+    file = f"{request.paths[0]}: " if len(request.paths) == 1 else ""
+    shares = [unusable for unusable in found if OK_IS_A_SHARE in unusable.reason]
+    if sum(unusable.rows for unusable in shares) > spool.n / 10:
+        first = shares[0]
+        raise ReplayError(
+            f'{file}{first.first}: {OK_IS_A_SHARE} ("{first.value}"); a row must be one call, with ok 1 or 0'
+        )
+    if sum(unusable.rows for unusable in found) == spool.n:
+        raise ReplayError(f"{file}no row can be used: {unusable_words(found)}")
 
 
-def unusable_words(found: list[Unusable] | tuple[Unusable, ...]) -> str:
-    """`latency_s is not a number: 12 rows, first at line 37`, one after the other."""
-    return "; ".join(f"{u.reason}: {words.count(u.rows, 'row')}, first at {u.first}" for u in found)
+def unusable_words(found: tuple[Unusable, ...]) -> str:
+    """`latency_s is not a number: 12 rows, first at line 37 ("fast")`, one after the other."""
+    return "; ".join(
+        f"{u.reason}: {words.count(u.rows, 'row')}, first at {u.first}" + (f' ("{u.value}")' if u.value else "")
+        for u in found
+    )
 
 
-def _notes(present: frozenset[str], cells: CellReader) -> tuple[str, ...]:
-    notes = []
+def _notes(present: frozenset[str], cells: CellReader, unread: tuple[str, ...], rules: RuleSet) -> tuple[str, ...]:
+    notes = [f"in other capitals than a field's name, and not read: {way}" for way in otherwise_spelt(present, unread)]
     if not present & {"ok", "error"}:
-        notes.append("no ok and no error column: every call counts as a success")
+        notes.append("no ok and no error column: success rules have nothing to judge")
     if not present & {"latency_s", "latency_ms"}:
         notes.append("no latency column: latency rules have nothing to judge")
+    if "cost_usd" not in present and any(rule.metric is Metric.COST for rule in rules.rules):
+        notes.append("no cost_usd column: cost rules have nothing to judge")
     if cells.naive_times:
         notes.append(f"{words.count(cells.naive_times, 'time')} without a time zone: taken as UTC")
     return tuple(notes)
 
 
-def _judged(spool: Spool, split: Split, request: Request) -> FileWatch:
+def _judged(spool: Spool, split: Split, request: Request, present: frozenset[str]) -> FileWatch:
     candidate_calls, _ = spool.counts(split.after)
     pace, n_windows = _pace(request, split, candidate_calls)
     blocks = blocks_of(spool.rows(split.before), timed=split.order is Order.TIME)
     baseline = merged(blocks)
+    silent = _silent(baseline.failures + spool.failures(split.after), request.rules, present)
     outcome = judge_calls(
         request.rules,
         baseline=baseline,
@@ -241,8 +258,12 @@ def _judged(spool: Spool, split: Split, request: Request) -> FileWatch:
         most=request.most,
         control=split.control,
         candidate=split.candidate,
+        silent=silent,
     )
-    notes = [*split.notes, *_unit_notes(baseline, request)]
+    notes = [*split.notes, *_unit_notes(baseline, request.naming, present)]
+    kinds = [rule.name for rule in request.rules.rules if rule.metric is Metric.ERROR_KIND and rule.name in silent]
+    if kinds:
+        notes.append(f"{silent[kinds[0]]} (--column error=COLUMN): {', '.join(kinds)} cannot judge")
     beyond = candidate_calls - outcome.candidate.calls
     if beyond and outcome.decided_after is None:
         length = duration_text(request.length)
@@ -291,12 +312,38 @@ def _window_words(pace: Pace) -> str:
     return " or ".join(parts)
 
 
-def _unit_notes(baseline: Summary, request: Request) -> list[str]:
+def _silent(failures: int, rules: RuleSet, present: frozenset[str]) -> dict[str, str]:
+    """Why rules have nothing to look at, by name: zero of what nothing tells would be no finding, but ignorance."""
+    found: dict[str, str] = {}
+    for rule in rules.rules:
+        match rule.metric:
+            case Metric.SUCCESS if not present & {"ok", "error"}:
+                found[rule.name] = "no ok and no error column"
+            case Metric.ERROR_KIND if not present & {"ok", "error"} or ("error" not in present and failures):
+                found[rule.name] = "no error column tells of which kind a failure is"
+            case Metric.LATENCY if not present & {"latency_s", "latency_ms"}:
+                found[rule.name] = "no latency column"
+            case Metric.COST if "cost_usd" not in present:
+                found[rule.name] = "no cost_usd column"
+            case Metric.FEEDBACK:
+                found[rule.name] = "a file of calls holds no feedback"
+            case _:
+                pass  # its column is there
+    return found
+
+
+def _unit_notes(baseline: Summary, naming: Naming, present: frozenset[str]) -> list[str]:
     """A wrong unit changes no verdict about ratios, but every number that is shown, and every limit."""
     median = baseline.latency_ms.quantile(0.5)
-    if median is None or _FAST_MS <= median <= _SLOW_MS:
+    if median is None:
         return []
-    renamed = request.naming.renamed
-    source = renamed.get("latency_s") or renamed.get("latency_ms") or "COLUMN"
-    column = "latency_ms" if median > _SLOW_MS else "latency_s"
-    return [f"the baseline's median latency is {words.milliseconds(median)}; is --column {column}={source} what it is?"]
+    read = "latency_s" if "latency_s" in present else "latency_ms"
+    column = naming.source_of(read)
+    what = f"the baseline's median latency is {words.milliseconds(median)}"
+    if read == "latency_s":
+        if median > _SLOW_MS:
+            return [f"{what}: that looks like milliseconds; try --column latency_ms={column}"]
+        return [f"{what}: is {column} in seconds?"] if median < _FASTEST_MS else []
+    if median < _FAST_MS:
+        return [f"{what}: that looks like seconds; try --column latency_s={column}"]
+    return [f"{what}: is {column} in milliseconds?"] if median > _SLOW_MS else []
