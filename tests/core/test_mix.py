@@ -145,6 +145,13 @@ def test_a_label_that_is_new_for_each_call_tells_nothing_apart() -> None:
     assert Verdict.REGRESSED is judgement.verdict
 
 
+def test_a_label_that_is_new_for_most_calls_tells_nothing_apart() -> None:
+    """One tenant is known, nine of ten calls are of tenants that come once: all are compared together."""
+    mostly_new = [call(i, segment="big" if i % 10 == 0 else f"user-{i}") for i in range(1000)]
+
+    assert () == seated(mostly_new, success_rule()).segments
+
+
 def test_only_so_many_segments_are_told_apart() -> None:
     """The largest ones; a thousand of them would cost more than they tell."""
     many = [call(i, segment=f"tenant-{i % 100}") for i in range(4000)]

@@ -211,3 +211,15 @@ def test_time_without_calls_passes() -> None:
     spent = [o.panel.seats[0].spent(o.progress.states["success"]) for o in (judged(windows=w) for w in (near, far))]
 
     assert pytest.approx([0.5 + 0.5 * 4 / 8639, 0.5 + 0.5 * 1800 / 8639]) == spent
+
+
+def test_what_longer_inputs_may_explain_alerts_without_a_trip() -> None:
+    """No rule tripped, so no call is named after which one did."""
+    rule = Rule(name="cost", metric=Metric.COST, statistic=Statistic.MEAN, margin_rel=0.15)
+    short = [call(i, input_tokens=600 + i % 100, cost_usd=1e-5 * (600 + i % 100)) for i in range(600)]
+    long = [call(i, input_tokens=1100 + i % 100, cost_usd=1e-5 * (1100 + i % 100)) for i in range(200)]
+    windows = [Window(start=EPOCH + i * WINDOW, summary=summarise([c])) for i, c in enumerate(long)]
+    outcome = judged(rule, windows=windows, baseline=summarise(short))
+
+    assert (Verdict.INCONCLUSIVE, Action.ALERT) == (outcome.judgement.verdict, outcome.action)
+    assert outcome.calls_to_verdict is None

@@ -140,7 +140,7 @@ def sight_of(rule: Rule, baseline: Summary | None, blocks: Sequence[Summary], se
 def known_segments(baseline: Summary) -> tuple[str, ...]:
     """
     Segments of which the baseline has enough calls to compare with, sorted; empty when no call carries a label, or when
-    it knows none of them well enough: then all are compared together.
+    those that it knows well hold less than half of its calls: then all are compared together.
     """
     calls: dict[str, int] = {}
     for key, cell in baseline.cells.items():
@@ -148,8 +148,10 @@ def known_segments(baseline: Summary) -> tuple[str, ...]:
     calls.pop(OTHER_SEGMENT, None)  # many rare ones together are not one that is known
     if calls.keys() <= {""}:
         return ()
-    well_known = sorted(known(calls), key=lambda segment: (-calls[segment], segment))
-    return tuple(sorted(well_known[:_MOST_SEGMENTS]))
+    well_known = sorted(known(calls), key=lambda segment: (-calls[segment], segment))[:_MOST_SEGMENTS]
+    if 2 * sum(calls[segment] for segment in well_known) < baseline.calls:
+        return ()  # a label that is new for most calls tells them apart from nothing
+    return tuple(sorted(well_known))
 
 
 def share_of(rule: Rule, window: Summary) -> Share:

@@ -121,7 +121,7 @@ class Outcome:
         """Calls of the candidate that the decision took; None when nothing tripped."""
         if self.decided_after is not None:
             return self.decided_after
-        return None if self.rule is None else self.trips[self.rule]
+        return None if self.rule is None else self.trips.get(self.rule)
 
     def p_value(self, rule: str) -> float | None:
         """Bound on the chance of as much evidence, however often one looks; None for a rule that cannot judge."""
