@@ -25,9 +25,9 @@ import numpy as np
 from watchdog.core.calibration import CLEARANCE_NATS, HOPELESS
 from watchdog.core.judge import advance, begin
 from watchdog.core.panel import assemble
-from watchdog.core.quiet_days import BLOCK, DAY, DayTerms, merged, strayed
+from watchdog.core.quiet_days import DAY, DayTerms, merged, strayed
 from watchdog.core.rules import Action, Metric, Rule, RuleSet, Statistic
-from watchdog.core.windows import WINDOW, Summary
+from watchdog.core.windows import BLOCK, WINDOW, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -174,7 +174,7 @@ def test_one_outage_in_the_baseline_does_not_blind_a_rule() -> None:
     verdict, calls = verdict_on(assembled(success_rule(), baseline=OUTAGE), blocks(10, [5] * 100))
 
     assert Verdict.REGRESSED is verdict
-    assert calls <= 500
+    assert calls <= 450  # 500 where a block may count for more than its windows could
 
 
 def test_what_looks_worse_and_cannot_be_shown_is_not_called_fine() -> None:

@@ -94,6 +94,7 @@ def test_the_mathematics_needs_numpy_and_scipy_only(path: Path) -> None:
         "dataclasses",
         "enum",
         "functools",
+        "abc",
         "typing",
         "collections",
     }

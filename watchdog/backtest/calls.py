@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.core.quiet_days import BLOCK
-from watchdog.core.windows import Summary, slot_for, summarise, watermark, window_start
+from watchdog.core.windows import BLOCK, Summary, slot_for, summarise, watermark, window_start
 from watchdog.errors import Refused
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from watchdog.core.judge import Progress, advance, begin, judge
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import watch_id
-from watchdog.core.quiet_days import BLOCK, merged
+from watchdog.core.quiet_days import merged
 from watchdog.core.rules import Action
 from watchdog.core.watch import Verdict, Watch, WatchState
-from watchdog.core.windows import WINDOW, Summary, lag_for, window_start
+from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, window_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,6 +16,7 @@ from watchdog.core import words
 from watchdog.core.lens import Sight, known_segments, sight_of
 from watchdog.core.seat import Seat, middle
 from watchdog.core.seating import Classical, Plan, Sequential
+from watchdog.core.windows import WINDOWS_IN_A_BLOCK
 from watchdog.errors import StatsInputError
 from watchdog.stats.dependence import dispersion_of, temper_of
 from watchdog.stats.distribution import ShiftTest
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     from watchdog.core.windows import Summary
     from watchdog.stats import eprocess
     from watchdog.stats.histogram import FloatArray
-
-
-# A block of the baseline is a minute, a window ten seconds.
-_WINDOWS_IN_A_BLOCK = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +173,7 @@ def _learned(test: Sequential, sight: Sight, blocks: Sequence[Summary]) -> _Lear
 
 def _capped(design: eprocess.Design, nats: FloatArray) -> FloatArray:
     """No block counts for more than it could have in a watch: one outage must not blind a rule for a day."""
-    return np.minimum(nats, _WINDOWS_IN_A_BLOCK * design.cap)
+    return np.minimum(nats, WINDOWS_IN_A_BLOCK * design.cap)
 
 
 def _at_middle(design: eprocess.Design, gained: Sequence[FloatArray]) -> FloatArray:

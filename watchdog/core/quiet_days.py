@@ -22,7 +22,7 @@ from watchdog.core.promotion import Standing
 from watchdog.core.rules import Action
 from watchdog.core.seat import Seat, observations
 from watchdog.core.seating import Classical
-from watchdog.core.windows import WINDOW, Summary
+from watchdog.core.windows import BLOCK, WINDOWS_IN_A_BLOCK, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,13 +33,11 @@ if TYPE_CHECKING:
     # Start and summary of each block with a call, in order of time.
     Blocks = Sequence[tuple[datetime, Summary]]
 
-BLOCK = timedelta(minutes=1)
 DAY = timedelta(days=1)
 # More past days than this are no likelier to resemble tomorrow.
 MOST_DAYS = 7
 # A version that was just promoted is being looked at, retried and warmed up.
 SETTLING = timedelta(hours=3)
-_WINDOWS_IN_A_BLOCK = BLOCK // WINDOW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +196,7 @@ def _by_wealth(seat: Seat, watched: Blocks) -> float:
     down to a promotion at its start, unless the rule acts whoever is to blame.
     """
     # The least of a block's windows' sums, each capped, is below the block's sum with as many caps.
-    wide = seat.with_cap(_WINDOWS_IN_A_BLOCK * seat.design.cap)
+    wide = seat.with_cap(WINDOWS_IN_A_BLOCK * seat.design.cap)
     evidence = wide.start()
     worst, due = 0.0, watched[0][0]
     for start, block in watched:

@@ -123,19 +123,9 @@ class Seat:
 
         Raises: StatsInputError: not a sequential test.
         """
-        match self.test:
-            case (
-                ProportionTest()
-                | StratifiedProportionTest()
-                | LimitTest()
-                | QuantileTest()
-                | ShiftTest()
-                | MeanTest()
-                | MeanLimitTest()
-            ) as test:
-                return replace(self, test=replace(test, design=replace(test.design, cap=cap)))
-            case _:
-                raise StatsInputError(f"rule {self.rule.name} has no sequential test: {self.unable}")
+        if self.test is None or isinstance(self.test, Classical):
+            raise StatsInputError(f"rule {self.rule.name} has no sequential test: {self.unable}")
+        return replace(self, test=replace(self.test, design=replace(self.design, cap=cap)))
 
     def start(self) -> Evidence:
         """Before any window."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 WINDOW = timedelta(seconds=10)
+# What is learned of a baseline, and of quiet days, is learned by the minute.
+BLOCK = timedelta(minutes=1)
+WINDOWS_IN_A_BLOCK = BLOCK // WINDOW
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

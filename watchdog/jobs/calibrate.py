@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from watchdog.core import quiet_days
 from watchdog.core.incident import Recovery
 from watchdog.core.promotion import Standing
-from watchdog.core.quiet_days import BLOCK, DAY, DayTerms, midnight, quiet_dates, strayed
-from watchdog.core.windows import Summary, summarise, window_start
+from watchdog.core.quiet_days import DAY, DayTerms, midnight, quiet_dates, strayed
+from watchdog.core.windows import BLOCK, Summary, summarise, window_start
 from watchdog.errors import PlatformError, Refused
 from watchdog.store import calibrations, incidents, intakes, journal, watches
 from watchdog.store.calibrations import DayRead, QuietRecord

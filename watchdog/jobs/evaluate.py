@@ -22,7 +22,7 @@ from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import Standing, incident_id
 from watchdog.core.rollback import Event, Saga, SagaState
 from watchdog.core.watch import Verdict, Watch, WatchState
-from watchdog.core.windows import WINDOW, Summary, lag_for, watermark
+from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
 from watchdog.errors import PlatformError
 from watchdog.jobs import freeze
 from watchdog.jobs.frames import each
@@ -76,7 +76,7 @@ def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
     baseline = watches.find_baseline(connection, watch.id)
     blocks: tuple[Summary, ...] = ()
     if baseline is not None:
-        since, until = baseline.from_at - freeze.BLOCK, baseline.until_at
+        since, until = baseline.from_at - BLOCK, baseline.until_at
         stored = intakes.windows_between(connection, freeze.control_owner(watch), since=since, until=until)
         blocks = tuple(summary for _, summary in stored)
     panel = assemble(

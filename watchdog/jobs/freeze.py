@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from watchdog.core import messages, words
 from watchdog.core.lens import known_segments
 from watchdog.core.watch import Watch, WatchState
-from watchdog.core.windows import Summary, lag_for, summarise, summarise_feedback, window_start
+from watchdog.core.windows import BLOCK, Summary, lag_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError, Refused
 from watchdog.jobs.draft import Draft
 from watchdog.jobs.frames import each
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BLOCK = timedelta(minutes=1)
 # More calls than this add nothing that a test could use, and the newest are the likest.
 ENOUGH_CALLS = 200_000
 _CHUNK = timedelta(hours=1)

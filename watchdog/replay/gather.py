@@ -9,19 +9,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core.model import Call
-from watchdog.core.windows import WINDOW, Summary, summarise
+from watchdog.core.windows import BLOCK, WINDOW, Summary, summarise
 from watchdog.replay.run import EPOCH, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import timedelta
 
     from watchdog.replay.cells import CallRow
 
-BLOCK = timedelta(minutes=1)
 # Without times a block is a run of so many calls.
 BLOCK_CALLS = 5
 _MOST_BLOCKS = 240

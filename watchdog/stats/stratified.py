@@ -65,7 +65,6 @@ class StratifiedProportionTest:
         design: the e-process to run.
         per_bad, per_good: shape (G, J, K), nats that one bad, one good call of the stratum adds.
         null_shares: shape (G, K), the largest share that H0 allows in each cell.
-        judged: shape (G,); whether any bet is placed on the stratum. Calls of the others add nothing.
         base_per_bad, base_per_good: shape (G, J), nats against the baseline's own estimate plus the margin, 0 where the
             bet is never placed; for `at_estimate`.
     """
@@ -74,7 +73,6 @@ class StratifiedProportionTest:
     per_bad: FloatArray
     per_good: FloatArray
     null_shares: FloatArray
-    judged: NDArray[np.bool_]
     base_per_bad: FloatArray
     base_per_good: FloatArray
 
@@ -152,7 +150,6 @@ class StratifiedProportionTest:
             per_bad=np.where(absent, 0.0, log_bad[:, :, None] - np.log(null)[:, None, :]),
             per_good=np.where(absent, 0.0, log_good[:, :, None] - np.log1p(-null)[:, None, :]),
             null_shares=null,
-            judged=np.count_nonzero(bets_placed, axis=1) > 0,
             base_per_bad=np.where(bets_placed, log_bad - np.log(base)[:, None], 0.0),
             base_per_good=np.where(bets_placed, log_good - np.log1p(-base)[:, None], 0.0),
         )

@@ -13,6 +13,7 @@ Dvoretzky-Kiefer-Wolfowitz inequalities", arXiv:1107.5356.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,6 +29,8 @@ from watchdog.stats.inputs import require_margin, require_values
 from watchdog.stats.quantile import BELOW_ALL
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from watchdog.stats.histogram import FloatArray, IntArray
 
 # With fewer, what Student's distribution promises about a skewed baseline is too far from the truth; see `WelchTest`.
@@ -157,12 +160,9 @@ class Ordered:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MannWhitneyTest:
+class _OfDistributions(ABC):
     """
     H0: for every x, the candidate exceeds (1 + margin_rel) x at most as often as the baseline exceeds x.
-
-    The normal approximation with tie and continuity correction, or the saddlepoint approximation of `permutation`
-    where that is less surprised, as it is with many ties and a short candidate.
 
     Attributes:
         baseline: the baseline's values times the margin.
@@ -177,7 +177,7 @@ class MannWhitneyTest:
     parts: ClassVar[int] = len(VALUE_LOOKS)
 
     @classmethod
-    def against(cls, baseline: LogHistogram, *, alpha: float, margin_rel: float = 0.0) -> MannWhitneyTest:
+    def against(cls, baseline: LogHistogram, *, alpha: float, margin_rel: float = 0.0) -> Self:
         """
         Args:
             baseline: the baseline's values, zeros included.
@@ -201,6 +201,18 @@ class MannWhitneyTest:
         """How many values."""
         return candidate.total
 
+    @abstractmethod
+    def log_p(self, candidate: LogHistogram) -> float:
+        """ln of the one-sided p-value of a single look, <= 0."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MannWhitneyTest(_OfDistributions):
+    """
+    The normal approximation with tie and continuity correction, or the saddlepoint approximation of `permutation`
+    where that is less surprised, as it is with many ties and a short candidate.
+    """
+
     def log_p(self, candidate: LogHistogram) -> float:
         """ln P(rank sum of the candidate as large as this), were all values drawn from one pool."""
         n0, n1 = self.n0, candidate.total
@@ -222,47 +234,12 @@ class MannWhitneyTest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class KolmogorovSmirnovTest:
+class KolmogorovSmirnovTest(_OfDistributions):
     """
-    H0: for every x, the candidate exceeds (1 + margin_rel) x at most as often as the baseline exceeds x.
-
     One-sided: only a candidate with larger values counts. p = exp(-2 n0 n1 / (n0 + n1) D^2) without Smirnov's
     finite-sample term, which would make it smaller: never below the exact p-value where that was computed, and ties
     can only lower D.
-
-    Attributes:
-        baseline: the baseline's values times the margin.
-        n0: how many they are.
-        alpha: see `LookTest`.
     """
-
-    baseline: Ordered
-    n0: int
-    alpha: float
-    schedule: ClassVar[tuple[int, ...]] = VALUE_LOOKS
-    parts: ClassVar[int] = len(VALUE_LOOKS)
-
-    @classmethod
-    def against(cls, baseline: LogHistogram, *, alpha: float, margin_rel: float = 0.0) -> KolmogorovSmirnovTest:
-        """
-        Args:
-            baseline, alpha, margin_rel: as in `MannWhitneyTest.against`.
-
-        Raises: StatsInputError: as there.
-        """
-        shifted, alpha = _shifted(baseline, alpha, margin_rel)
-        test = cls(baseline=shifted, n0=baseline.total, alpha=alpha)
-        _require_reach(test, shifted)
-        return test
-
-    @property
-    def threshold(self) -> float:
-        """Nats at which the test trips."""
-        return math.log(1.0 / self.alpha)
-
-    def calls(self, candidate: LogHistogram) -> int:
-        """How many values."""
-        return candidate.total
 
     def log_p(self, candidate: LogHistogram) -> float:
         """ln of the bound on P(the candidate's distribution function as far below the baseline's as this)."""
@@ -279,7 +256,7 @@ def _shifted(baseline: LogHistogram, alpha: float, margin_rel: float) -> tuple[O
     return Ordered.of(baseline, shift=shift_of(1.0 + margin_rel)), alpha
 
 
-def _require_reach(test: MannWhitneyTest | KolmogorovSmirnovTest, shifted: Ordered) -> None:
+def _require_reach(test: _OfDistributions, shifted: Ordered) -> None:
     """
     Raises: StatsInputError: unless a candidate above all of the baseline trips at the last look.
     """
