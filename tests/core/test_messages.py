@@ -86,7 +86,7 @@ def test_a_human_who_was_overridden_is_told_how_to_get_their_version_back() -> N
     ("ending", "tone", "said"),
     [
         (Recovery.RECOVERED, Tone.GOOD, "recovered on v1.0.0"),
-        (Recovery.NOT_RECOVERED, Tone.ALARM, "upstream of the prompt"),
+        (Recovery.UPSTREAM_SUSPECTED, Tone.ALARM, "upstream of the prompt"),
         (Recovery.UNVERIFIED, Tone.WAITING, "could not be verified"),
         (Recovery.VOID, Tone.QUIET, "ended"),
     ],

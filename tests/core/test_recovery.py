@@ -46,7 +46,7 @@ def test_calls_like_the_baseline_show_that_it_recovered() -> None:
 
 def test_calls_that_are_still_bad_show_that_it_did_not() -> None:
     """The cause is not the prompt."""
-    assert Recovery.NOT_RECOVERED is assessed(30, 0.6).recovery
+    assert Recovery.UPSTREAM_SUSPECTED is assessed(30, 0.6).recovery
 
 
 def test_a_few_calls_decide_nothing_before_the_deadline() -> None:
@@ -75,7 +75,7 @@ def test_a_rule_that_only_alerts_does_not_decide_about_the_recovery() -> None:
     quiet = success_rule(action=Action.ALERT)
 
     assert Recovery.VERIFYING is assessed(30, 0.6, rule=quiet).recovery
-    assert Recovery.NOT_RECOVERED is assessed(30, 0.6, rule=quiet, overdue=True).recovery
+    assert Recovery.UPSTREAM_SUSPECTED is assessed(30, 0.6, rule=quiet, overdue=True).recovery
 
 
 def test_latency_damage_is_measured_where_bad_and_good_lie_furthest_apart() -> None:
@@ -100,7 +100,7 @@ def test_latency_damage_is_measured_where_bad_and_good_lie_furthest_apart() -> N
         return assess(panel, [found], windows, sealed_until=T0 + 60 * WINDOW, overdue=True).recovery
 
     assert Recovery.RECOVERED is ending(1)
-    assert Recovery.NOT_RECOVERED is ending(3)
+    assert Recovery.UPSTREAM_SUSPECTED is ending(3)
 
 
 def test_there_is_no_damage_where_nothing_is_worse() -> None:

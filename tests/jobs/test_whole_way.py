@@ -189,7 +189,7 @@ def test_a_restored_version_that_fails_as_well_is_said_to_be_upstream(world: Wor
     world.traffic(world.v2, 12, failures=12)
     world.traffic(world.v1, 30, failures=30)
 
-    assert Recovery.NOT_RECOVERED is world.incident.recovery
+    assert Recovery.UPSTREAM_SUSPECTED is world.incident.recovery
     assert 1 == len(world.reverts())
     assert any("upstream" in text for text in world.said())
 

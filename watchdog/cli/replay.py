@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _COLOURS = {
     Verdict.OK: "green",
     Verdict.REGRESSED: "red",
+    Verdict.UPSTREAM: "magenta",
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.NO_DATA: "dim",
 }

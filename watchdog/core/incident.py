@@ -21,7 +21,7 @@ class Recovery(Enum):
     PENDING = "pending"  # the rollback is not done
     VERIFYING = "verifying"
     RECOVERED = "recovered"
-    NOT_RECOVERED = "not_recovered"  # still worse: the fault is upstream of the prompt
+    UPSTREAM_SUSPECTED = "upstream_suspected"  # still worse: the fault is upstream of the prompt
     UNVERIFIED = "unverified"  # too few calls before the deadline
     VOID = "void"  # there was no revert, or somebody moved the pointer meanwhile
 

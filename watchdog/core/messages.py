@@ -77,7 +77,7 @@ def recovery(incident: Incident, watch: Watch, at: datetime) -> Notice:
         case Recovery.RECOVERED:
             headline = f"{slug}: recovered on {good} after reverting {bad}"
             tone, tail = Tone.GOOD, f"Fix {bad} on development before promoting it again."
-        case Recovery.NOT_RECOVERED:
+        case Recovery.UPSTREAM_SUSPECTED:
             headline = f"{slug}: NOT recovered on {good}; the cause is upstream of the prompt"
             tone = Tone.ALARM
             tail = (
@@ -238,7 +238,7 @@ _RECOVERY = {
     Recovery.PENDING: "not yet",
     Recovery.VERIFYING: "being verified",
     Recovery.RECOVERED: "recovered",
-    Recovery.NOT_RECOVERED: "not recovered: look upstream",
+    Recovery.UPSTREAM_SUSPECTED: "not recovered: look upstream",
     Recovery.UNVERIFIED: "not verified: too few calls",
     Recovery.VOID: "nothing to verify",
 }

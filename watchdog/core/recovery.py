@@ -2,8 +2,9 @@
 Did the revert help? A test, not a hope.
 
 Two readings of the restored version's new calls, both valid however often one looks: the promotion's own rules against
-the original baseline (still worse: NOT_RECOVERED), and for each rule that tripped a test that at least half of the
-damage is gone (then RECOVERED). Neither by the deadline: NOT_RECOVERED when the calls still look bad, else UNVERIFIED.
+the original baseline (still worse: UPSTREAM_SUSPECTED), and for each rule that tripped a test that at least half of the
+damage is gone (then RECOVERED). Neither by the deadline: UPSTREAM_SUSPECTED when the calls still look bad, else
+UNVERIFIED.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def assess(
     verdict = judge(acting, progress)
     if verdict.verdict is Verdict.REGRESSED:
         why = f"the restored version is still worse than its own baseline: {verdict.reason}"
-        return Finding(recovery=Recovery.NOT_RECOVERED, reason=why, restored=restored)
+        return Finding(recovery=Recovery.UPSTREAM_SUSPECTED, reason=why, restored=restored)
     numbers = _numbers(panel.baseline, progress, damages)
     # Before the deadline the other metrics must have had their say as well.
     heard = restored.calls >= MIN_CALLS or overdue
@@ -133,7 +134,7 @@ def assess(
     still_bad = [d for d in enough if (d.of(restored).rate or 0.0) > d.halfway]
     if still_bad:
         why = f"still bad at the deadline: {numbers}"
-        return Finding(recovery=Recovery.NOT_RECOVERED, reason=why, restored=restored)
+        return Finding(recovery=Recovery.UPSTREAM_SUSPECTED, reason=why, restored=restored)
     why = f"{words.count(restored.calls, 'call')} of the restored version before the deadline are too few: {numbers}"
     return Finding(recovery=Recovery.UNVERIFIED, reason=why, restored=restored)
 

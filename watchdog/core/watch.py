@@ -38,6 +38,7 @@ class Verdict(Enum):
 
     OK = "ok"
     REGRESSED = "regressed"
+    UPSTREAM = "upstream"  # it got worse, and so did prompts that nobody promoted
     INCONCLUSIVE = "inconclusive"
     NO_DATA = "no_data"
 

@@ -1,7 +1,8 @@
 """
 The tables. Times are microseconds since the epoch, UTC: they compare and sort alike on every database.
 
-Insert-only: `baselines`, `events`, `promotions` (but for `standing`). Sealed windows never change.
+Insert-only: `baselines`, `events`, `findings`, `payloads`, `promotions` (but for `standing`). Sealed windows never
+change.
 """
 
 from __future__ import annotations
@@ -119,6 +120,12 @@ watches = Table(
     Column("min_baseline_calls", Integer, nullable=False),
     Column("alpha_left", Float, nullable=False, server_default="1.0"),
     Column("calibration", JSON, nullable=False, server_default="{}"),
+    Column("provider", String(300), nullable=False, server_default=""),
+    Column("peers_note", Text, nullable=False, server_default=""),
+    Column("ledger", JSON, nullable=False, server_default="[]"),
+    Column("control_model", String(300), nullable=False, server_default=""),
+    Column("candidate_model", String(300), nullable=False, server_default=""),
+    Column("beside_until", Instant),
     Column("trouble", Text, nullable=False),
     Column("trouble_since", Instant),
     Column("candidate_label", String(300), nullable=False),
@@ -191,6 +198,39 @@ windows = Table(
     Column("summary", JSON, nullable=False),
 )
 
+# Other prompts on the same provider: what they did before the promotion, and the intake that reads what they do since.
+peers = Table(
+    "peers",
+    metadata,
+    Column("watch_id", String(36), ForeignKey("watches.id"), primary_key=True),
+    Column("prompt_id", String(300), primary_key=True),
+    Column("slug", String(300), nullable=False),
+    Column("version_id", String(300), nullable=False),
+    Column("provider", String(300), nullable=False),
+    Column("model", String(300), nullable=False),
+    Column("calls_per_hour", Float, nullable=False),
+    Column("feed", String(60), nullable=False),
+    Column("baseline", JSON, nullable=False),
+    Column("joined_at", Instant, nullable=False),
+    Column("left_at", Instant),
+    Column("why_left", Text, nullable=False),
+    Index(None, "feed"),
+)
+
+# Append-only: what was found upstream of a prompt, for a watch or an incident. `trouble` is null where nothing could
+# be found out.
+findings = Table(
+    "findings",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("subject", String(60), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("trouble", Boolean),
+    Column("line", Text, nullable=False),
+    Index(None, "subject", "seq"),
+)
+
 # Ids of the calls and feedback within the overlap of two polls: no call is counted twice.
 seen = Table(
     "seen",
@@ -233,6 +273,15 @@ incidents = Table(
     UniqueConstraint("bad_promotion_id"),
     Index(None, "state"),
     Index(None, "recovery"),
+)
+
+# What the failing calls of an incident looked like: redacted, truncated, fetched once.
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("incident_id", String(36), ForeignKey("incidents.id"), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("report", JSON, nullable=False),
 )
 
 # Append-only: every transition of every watch and incident, with the reason.
