@@ -9,13 +9,15 @@ was restarted.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from watchdog.core import words
+from watchdog.core import weighing, words
 from watchdog.core.arithmetic import sentence
 from watchdog.core.judgement import Judgement, Late, Reading, ReadingState, milder
 from watchdog.core.mix import Mix, compare, explains, looks_worse, rise_at_any_length
+from watchdog.core.opinion import Opinion, opinion
+from watchdog.core.opinion import sentence as opinion_sentence
 from watchdog.core.rules import Action, Metric
 from watchdog.core.seat import Evidence, Seat, observations
 from watchdog.core.watch import Verdict
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchdog.core.panel import Panel
+    from watchdog.core.rules import Rule
+    from watchdog.core.weighing import Weighing
 
 # Fewer calls than this do not show that a version is good, whatever they look like.
 ENOUGH_CALLS = 20
@@ -33,7 +37,8 @@ ENOUGH_CALLS = 20
 _TOLERATED_REJECTS = 0.1
 # A trip that seems not to have begun with the promotion is looked at again until there were so many times the calls.
 _AGAIN = 2
-_BOUNDED = (ReadingState.TRIPPED, ReadingState.EXPLAINED)
+_BOUNDED = (ReadingState.TRIPPED, ReadingState.EXPLAINED, ReadingState.SHARED)
+_HEARD = (ReadingState.CLEAR, ReadingState.OUTLASTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,7 @@ class Progress:
         tripped_after: observations at which a rule tripped, by rule name.
         late: those of them whose evidence did not begin with the promotion.
         held: those of them that the mix of requests explains (EXPLAINED), or that judged too few of them (UNFAMILIAR).
+        weighing: what the peers have said so far; None where there are none.
     """
 
     judged_until: datetime | None
@@ -58,12 +64,20 @@ class Progress:
     tripped_after: Mapping[str, int]
     late: Mapping[str, Late] = field(default_factory=dict)
     held: Mapping[str, ReadingState] = field(default_factory=dict)
+    weighing: Weighing | None = None
 
 
 def begin(panel: Panel) -> Progress:
     """Before any window."""
     states = {seat.rule.name: seat.start() for seat in panel.seats if seat.test is not None}
-    return Progress(judged_until=None, first_call_at=None, candidate=Summary(), states=states, tripped_after={})
+    return Progress(
+        judged_until=None,
+        first_call_at=None,
+        candidate=Summary(),
+        states=states,
+        tripped_after={},
+        weighing=None if panel.beside is None else weighing.begin(panel.beside),
+    )
 
 
 def advance(
@@ -89,6 +103,31 @@ def advance(
         ):
             return progress
     return _pass_time(panel, progress, sealed_until)
+
+
+def weigh(
+    panel: Panel,
+    progress: Progress,
+    own: Mapping[datetime, Summary],
+    theirs: Sequence[Mapping[datetime, Summary]],
+    *,
+    sealed_until: datetime,
+) -> Progress:
+    """
+    Weigh the candidate beside its peers as far as both were read.
+
+    Args:
+        own, theirs: windows by start, of the candidate and of each peer, from where the weighing stands.
+        sealed_until: of the peers' windows.
+    """
+    so_far, first, judged = progress.weighing, progress.first_call_at, progress.judged_until
+    if panel.beside is None or so_far is None or first is None or judged is None:
+        return progress
+    until = min(judged, sealed_until)
+    weighed = weighing.weigh(
+        panel.beside, panel, so_far, own, theirs, since=first, until=until, tripped=progress.tripped_after
+    )
+    return replace(progress, weighing=weighed)
 
 
 def _standing(progress: Progress, name: str) -> tuple[bool, Late | None, ReadingState | None]:
@@ -119,12 +158,14 @@ def _verdict(progress: Progress, readings: tuple[Reading, ...], rejected: Mappin
         return Verdict.NO_DATA, "no call of the new version can be judged yet"
     if tripped := Judgement(verdict=Verdict.REGRESSED, reason="", readings=readings).tripped:
         return Verdict.REGRESSED, tripped[0].sentence
+    if shared := [r for r in readings if r.state is ReadingState.SHARED]:
+        return Verdict.UPSTREAM, f"prompts that nobody promoted are worse too: {shared[0].sentence}"
     if calls < ENOUGH_CALLS:
         few = f"{words.count(calls, 'call')} so far; {ENOUGH_CALLS} are the least to say that nothing got worse"
         return Verdict.INCONCLUSIVE, few
     if why := _silence(readings):
         return Verdict.INCONCLUSIVE, why
-    heard = [r for r in readings if r.state is ReadingState.CLEAR]
+    heard = [r for r in readings if r.state in _HEARD]
     closest = max(heard, key=lambda r: r.nats - r.needed_nats)
     why = f"nothing got worse beyond the margins in {words.count(calls, 'call')}; closest is {closest.rule}"
     return Verdict.OK, f"{why}: {closest.sentence}"
@@ -140,6 +181,9 @@ def _silence(readings: tuple[Reading, ...]) -> str:
     explained = [r for r in acting if r.state is ReadingState.EXPLAINED]
     if explained:
         return f"the requests changed, and that can explain it: {explained[0].sentence}"
+    unclear = [r for r in acting if r.state is ReadingState.UNCLEAR]
+    if unclear:
+        return f"it is worse, and perhaps not it alone: {unclear[0].sentence}"
     unfamiliar = [r for r in acting if r.state is ReadingState.UNFAMILIAR]
     if unfamiliar:
         return f"most requests are unlike the baseline's: {unfamiliar[0].sentence}"
@@ -154,11 +198,11 @@ def _silence(readings: tuple[Reading, ...]) -> str:
         first = waiting[0]
         return f"too few calls so far ({first.calls:,}) for {', '.join(r.rule for r in waiting)}"
     unable = [r for r in acting if r.state is ReadingState.UNABLE]
-    heard = [r for r in acting if r.state is ReadingState.CLEAR]
+    heard = [r for r in acting if r.state in _HEARD]
     if unable and not any(r.compares for r in heard):
         who = "only absolute rules judge" if heard else "none of the rules that may act can judge"
         return f"{who}: {unable[0].rule}: {unable[0].sentence}"
-    return "" if any(r.state is ReadingState.CLEAR for r in readings) else "no rule has anything to judge yet"
+    return "" if any(r.state in _HEARD for r in readings) else "no rule has anything to judge yet"
 
 
 def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) -> Progress:
@@ -186,7 +230,8 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
                 del late[name]
             elif seen >= _AGAIN * tripped_after[name]:
                 late[name] = Late.FINAL
-    return Progress(
+    return replace(
+        progress,
         judged_until=start + WINDOW,
         first_call_at=progress.first_call_at or start,
         candidate=candidate,
@@ -221,15 +266,7 @@ def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
     states = {
         seat.rule.name: seat.skip(progress.states[seat.rule.name], n) for seat in panel.seats if seat.test is not None
     }
-    return Progress(
-        judged_until=progress.judged_until + n * WINDOW,
-        first_call_at=progress.first_call_at,
-        candidate=progress.candidate,
-        states=states,
-        tripped_after=progress.tripped_after,
-        late=progress.late,
-        held=progress.held,
-    )
+    return replace(progress, judged_until=progress.judged_until + n * WINDOW, states=states)
 
 
 def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
@@ -253,6 +290,7 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
             state = ReadingState.UNDECIDED
         else:
             state = ReadingState.CLEAR
+        action, state, beside = _beside(panel, progress, rule, action, state)
         line = sentence(
             seat,
             panel.baseline,
@@ -270,6 +308,8 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
             awaited = late is Late.OPEN and rule.when_late is not Action.REVERT
             action = milder(action, Action.ALERT if awaited else rule.when_late)
             line = f"{line}; {_when(seat, evidence)}"
+        if beside:
+            line = f"{line}; {beside}"
         if seat.calibration is not None and seat.calibration.raised:
             line = f"{line}; {seat.calibration.sentence()}"
         if state is ReadingState.UNFAMILIAR:
@@ -291,6 +331,36 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
         tripped_after=progress.tripped_after.get(rule.name),
         late=late,
     )
+
+
+def _beside(
+    panel: Panel, progress: Progress, rule: Rule, action: Action, state: ReadingState
+) -> tuple[Action, ReadingState, str]:
+    """What the peers make of a rule that tripped: action, state, and their opinion in words."""
+    if state is not ReadingState.TRIPPED:
+        return action, state, ""
+    if panel.without_peers:
+        why = "no peers to compare with" if rule.needs_baseline else ""
+        return milder(action, rule.without_peers), state, why
+    beside, so_far = panel.beside, progress.weighing
+    first, judged = progress.first_call_at, progress.judged_until
+    if beside is None or so_far is None or first is None or judged is None:
+        return action, state, ""
+    if rule.name not in beside.views:
+        return milder(action, rule.without_peers), state, "its peers cannot be asked about this"
+    found = opinion(beside, so_far, rule.name, first_call_at=first, judged_until=judged)
+    line = opinion_sentence(beside, so_far, rule.name, found)
+    match found:
+        case Opinion.ALONE:
+            return action, state, line
+        case Opinion.SILENT:
+            return milder(action, rule.without_peers), state, line
+        case Opinion.SHARED:
+            return action, ReadingState.SHARED, line
+        case Opinion.AFTERWARDS:
+            return action, ReadingState.OUTLASTED, line
+        case Opinion.UNCLEAR:
+            return action, ReadingState.UNCLEAR, line
 
 
 def _when(seat: Seat, evidence: Evidence) -> str:

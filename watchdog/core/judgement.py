@@ -22,6 +22,9 @@ class ReadingState(Enum):
     EXPLAINED = "explained"  # worse, and the mix of requests can explain it
     UNDECIDED = "undecided"  # it looks worse, and the baseline does not bear out that it is
     UNFAMILIAR = "unfamiliar"  # most of the candidate's calls are of kinds that the baseline hardly knows
+    SHARED = "shared"  # worse, and so are prompts that nobody promoted
+    OUTLASTED = "outlasted"  # it was shared, it is over, and the candidate shows nothing of its own since
+    UNCLEAR = "unclear"  # worse, and the peers cannot tell yet whether the candidate is alone with it
 
 
 class Late(Enum):

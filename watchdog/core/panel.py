@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from watchdog.core import words
+from watchdog.core.beside import Beside, beside_of
 from watchdog.core.lens import Sight, known_segments, sight_of
+from watchdog.core.peers import widened
 from watchdog.core.seat import Seat, middle
 from watchdog.core.seating import Classical, Plan, Sequential
 from watchdog.core.windows import WINDOWS_IN_A_BLOCK
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from watchdog.core.calibration import Calibration
+    from watchdog.core.peers import Peer
     from watchdog.core.rules import Rule, RuleSet
     from watchdog.core.windows import Summary
     from watchdog.stats import eprocess
@@ -43,12 +46,16 @@ class Panel:
         baseline: the control's calls; None when there is no control, or too little of it.
         segments: that the baseline knows; empty when nothing tells calls apart.
         labelled: whether the baseline's calls carry labels at all.
+        beside: how the rules are asked beside peers; None where there are none.
+        without_peers: it was looked for peers, and there were none.
     """
 
     seats: tuple[Seat, ...]
     baseline: Summary | None
     segments: tuple[str, ...] = ()
     labelled: bool = False
+    beside: Beside | None = None
+    without_peers: bool = False
 
     def folded(self, window: Summary) -> Summary:
         """The window with all segments that the baseline hardly knows as one: a million tenants take no room."""
@@ -64,6 +71,7 @@ def assemble(
     blocks: Sequence[Summary] = (),
     alpha_left: float = 1.0,
     calibration: Mapping[str, Calibration] | None = None,
+    peers: Sequence[Peer] | None = None,
 ) -> Panel:
     """
     Args:
@@ -74,7 +82,11 @@ def assemble(
             tempers the evidence. Without them calls count as independent.
         alpha_left: in (0, 1], share of the budget that earlier rules of this watch have not spent.
         calibration: what quiet days ask of a rule, by its name.
+        peers: beside which the candidate is judged; empty where there are none, and then margins are wider; None where
+            nobody looked for any.
     """
+    if peers is not None and not peers:
+        rules = widened(rules)
     why_not = ""
     if baseline is None:
         why_not = "there is no earlier version to compare with"
@@ -92,7 +104,14 @@ def assemble(
     )
     if calibration:
         seats = tuple(replace(seat, calibration=calibration.get(seat.rule.name)) for seat in seats)
-    return Panel(seats=seats, baseline=usable, segments=segments, labelled=labelled)
+    panel = Panel(
+        seats=seats,
+        baseline=usable,
+        segments=segments,
+        labelled=labelled,
+        without_peers=peers is not None and not peers,
+    )
+    return replace(panel, beside=beside_of(panel, peers, n_windows=n_windows)) if peers else panel
 
 
 def _seat(

@@ -95,6 +95,7 @@ class Rule:
         method: which test answers; FIXED on latency or cost needs a quantile.
         late_onset: the most that is done where the numbers got worse some time after the promotion, or before it; None
             for SUGGEST, and for REVERT where the statistic is LIMIT: a limit holds whoever is to blame.
+        without_peers: the most that is done where no other prompt can tell whether the provider is to blame.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Rule:
     severity: Severity = Severity.CRITICAL
     method: Method = Method.SEQUENTIAL
     late_onset: Action | None = None
+    without_peers: Action = Action.REVERT
 
     @property
     def needs_baseline(self) -> bool:
@@ -140,6 +142,7 @@ class Rule:
             "action": Action(value["action"]),
             "severity": Severity(value["severity"]),
             "late_onset": None if value.get("late_onset") is None else Action(value["late_onset"]),
+            "without_peers": Action(value.get("without_peers", Action.REVERT.value)),
             "method": Method(value.get("method", Method.SEQUENTIAL.value)),  # rules stored by an earlier version
         }
         return cls(**{**value, **enums})

@@ -278,9 +278,9 @@ def p_value(design: Design, state: State) -> float:
 
 def _advance(design: Design, state: State, evidence: FloatArray, n: int) -> State:
     """`n` windows later, of which the first brings the evidence; n > 1 only where the evidence is zero."""
-    mass = _mass_of_starts(design, state.steps, n)
+    mass = _mass(design, state.steps, n)
     steps = state.steps + n
-    invested = min(1.0, _mass_of_starts(design, 0, steps))
+    invested = min(1.0, _mass(design, 0, steps))
     log_mass = math.log(mass) if mass > 0.0 else -math.inf
     wealth = np.where(design.valid, np.logaddexp(state.log_wealth, log_mass) + evidence, -np.inf)
     # ln E_k matters only where it is above the running maximum, which is never below 0: shifting by at least 0 keeps
@@ -292,11 +292,15 @@ def _advance(design: Design, state: State, evidence: FloatArray, n: int) -> Stat
     return State(log_wealth=wealth, running_max=np.maximum(state.running_max, log_e), steps=steps, invested=invested)
 
 
-def _mass_of_starts(design: Design, first: int, n: int) -> float:
-    """Prior mass of a regression that starts in one of the windows first, ..., first + n - 1."""
-    at_start = design.prior_at_start if first == 0 and n > 0 else 0.0
-    later = max(0, min(first + n, design.n_windows) - max(first, 1))
-    return at_start + (1.0 - design.prior_at_start) / max(1, design.n_windows - 1) * later
+def mass_of_starts(first: int, n: int, *, n_windows: int, prior_at_start: float) -> float:
+    """Prior mass of a regression that starts in one of the windows first, ..., first + n - 1 of a watch."""
+    at_start = prior_at_start if first == 0 and n > 0 else 0.0
+    later = max(0, min(first + n, n_windows) - max(first, 1))
+    return at_start + (1.0 - prior_at_start) / max(1, n_windows - 1) * later
+
+
+def _mass(design: Design, first: int, n: int) -> float:
+    return mass_of_starts(first, n, n_windows=design.n_windows, prior_at_start=design.prior_at_start)
 
 
 def _require_fit(design: Design, state: State) -> None:

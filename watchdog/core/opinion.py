@@ -1,0 +1,93 @@
+"""The peers' opinion of a rule that has tripped, with its arithmetic."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from watchdog.core import words
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchdog.core.beside import Beside
+    from watchdog.core.weighing import Weighed, Weighing
+
+# Peers that made no call for this long, or could not be read, are no control just now.
+PATIENCE = timedelta(minutes=5)
+# Before the first of them was heard, for a shorter time only: total breakage must not wait long for silent peers.
+FIRST_PATIENCE = timedelta(minutes=2)
+# So many calls of the candidate after a shared trouble show whether it is worse by itself as well.
+_CALLS_AFTER = 20
+
+
+class Opinion(Enum):
+    ALONE = "alone"  # worse by itself: a common shock does not explain it
+    SHARED = "shared"  # the peers are worse too
+    AFTERWARDS = "afterwards"  # it was shared, it is over, and the candidate shows nothing of its own since
+    UNCLEAR = "unclear"  # too few calls of either to tell
+    SILENT = "silent"  # the peers make no calls, or cannot be read
+
+
+def opinion(beside: Beside, so_far: Weighing, name: str, *, first_call_at: datetime, judged_until: datetime) -> Opinion:
+    """
+    Args:
+        name: of a rule that has tripped and that has views.
+        judged_until: how far the candidate's own calls were judged.
+    """
+    weighed = so_far.rules[name]
+    if _alone(beside, weighed, name):
+        return Opinion.ALONE
+    if _silent(so_far, first_call_at, judged_until):
+        return Opinion.SILENT
+    if weighed.trouble_since is not None:
+        return Opinion.SHARED
+    if weighed.shared:
+        return Opinion.AFTERWARDS if weighed.calls_since >= _CALLS_AFTER else Opinion.SHARED
+    return Opinion.UNCLEAR
+
+
+def sentence(beside: Beside, so_far: Weighing, name: str, found: Opinion) -> str:
+    """The opinion with its arithmetic, to stand behind the rule's own line."""
+    weighed = so_far.rules[name]
+    who = f"{words.count(_members(beside, so_far, name), 'peer')} ({words.count(so_far.peer_calls, 'call')})"
+    odds = words.odds(_nats(weighed))
+    needed = words.odds(beside.views[name][0].test.threshold)
+    match found:
+        case Opinion.ALONE:
+            return f"alone with it: odds that it is shared by its {who} {odds}, enough is {needed}"
+        case Opinion.SHARED if weighed.trouble_since is not None:
+            return f"its {who} are worse too, since {words.clock_time(weighed.trouble_since)}"
+        case Opinion.SHARED:
+            return f"its {who} were worse too, until {words.clock_time(weighed.trouble_ended)}"
+        case Opinion.AFTERWARDS:
+            over = words.clock_time(weighed.trouble_ended)
+            return f"its {who} were worse too, until {over}; since then it shows nothing of its own"
+        case Opinion.UNCLEAR:
+            return f"its {who} cannot tell yet whether it is alone with it: odds {odds}, enough is {needed}"
+        case Opinion.SILENT:
+            return "its peers make too few calls to compare with"
+
+
+def _alone(beside: Beside, weighed: Weighed, name: str) -> bool:
+    """The mean of the views' evidence reached it: it is at least the largest of them divided by their number."""
+    return _nats(weighed) >= beside.views[name][0].test.threshold
+
+
+def _nats(weighed: Weighed) -> float:
+    return max(state.peak for state in weighed.states) - math.log(len(weighed.states))
+
+
+def _silent(so_far: Weighing, first_call_at: datetime, judged_until: datetime) -> bool:
+    if so_far.heard_at is None:
+        return judged_until - first_call_at >= FIRST_PATIENCE
+    return judged_until - so_far.heard_at >= PATIENCE
+
+
+def _members(beside: Beside, so_far: Weighing, name: str) -> int:
+    """Peers that the rule is weighed beside, and that are still in."""
+    at = so_far.until
+    members = {i for view in beside.views[name] for i in view.members}
+    return sum(at is None or beside.peers[i].counts_at(at) for i in members)
