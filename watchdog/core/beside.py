@@ -3,8 +3,8 @@ How a rule is asked beside the candidate's peers: which calls count as bad on ei
 to each (`stats.common_shock`).
 
 For shares a bad call is a failure, and a shock spoils the same share of everybody's calls. For latency and cost a bad
-call is one above a value that was fixed with the baseline, each side's own, and a shock multiplies everybody's values by
-the same factor: what that does to the share above the value is read off each side's own baseline, so that prompts of
+call is one above a value that was fixed with the baseline, each side's own, and a shock multiplies everybody's values
+by the same factor: what that does to the share above the value is read off each side's own baseline, so that prompts of
 different spread can stand beside each other. A rule about a quantile looks there; one about all quantiles or the mean
 looks at three of them, since a shift of the middle and a few runaway calls show at different ones.
 """
@@ -39,6 +39,13 @@ FEWEST_PEER_CALLS = 50
 # The candidate's own share in calm is taken a standard error higher than its baseline showed: one in six.
 _ONE_SIXTH = np.array([math.log(6.0)])
 _ALL_QUANTILES = (0.5, 0.9, 0.99)
+# A large shock need not strike alike: long answers time out first. The candidate may suffer twice the odds of its peers
+# from one that spoils at least this share, and slow down by a quarter more from one of at least this factor.
+_LARGE_SPOILT, _LARGE_SLOWER = 0.08, 1.6
+_MORE_ODDS, _MORE_SLOWER = 2.0, 1.25
+_SUFFERED = tuple(factor * _MORE_SLOWER if factor >= _LARGE_SLOWER else factor for factor in SLOWER)
+# Beyond what is usual for a peer by as much as chance seldom does.
+_STANDARD_ERRORS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,6 +123,24 @@ def beside_of(panel: Panel, peers: Sequence[Peer], *, n_windows: int) -> Beside:
     return Beside(peers=tuple(peers), views={name: found for name, found in views.items() if found})
 
 
+def worse_than_usual(beside: Beside, name: str, windows: Sequence[Sequence[Summary]]) -> tuple[int, int]:
+    """
+    How many peers are worse than their own baselines, and how many made calls.
+
+    Args:
+        windows: of each peer, since the trouble began.
+    """
+    view = beside.views[name][0]
+    worse = heard = 0
+    for i, member in enumerate(view.members):
+        counts = [view.counts_of(i, window) for window in windows[member]]
+        calls, bad = sum(n for n, _ in counts), sum(y for _, y in counts)
+        usual = float(view.test.peers[i, 0])
+        heard += calls > 0
+        worse += bad > usual * calls + _STANDARD_ERRORS * math.sqrt(calls * usual * (1.0 - usual))
+    return worse, heard
+
+
 def _views(seat: Seat, baseline: Summary | None, peers: Sequence[Peer], n_windows: int) -> tuple[View, ...]:
     if seat.test is None or baseline is None or seat.rule.metric is Metric.FEEDBACK:
         return ()
@@ -123,11 +148,11 @@ def _views(seat: Seat, baseline: Summary | None, peers: Sequence[Peer], n_window
     if rule.metric not in VALUES:
         found = [_share_view(seat, baseline, peers, n_windows)]
     elif rule.statistic is Statistic.QUANTILE and rule.quantile is not None:
-        found = [_value_view(seat, baseline, peers, n_windows, rule.quantile)]
+        found = [_value_view(seat, peers, n_windows, rule.quantile)]
     elif rule.statistic is Statistic.LIMIT:
         found = [_limit_view(seat, baseline, peers, n_windows)]
     else:
-        found = [_value_view(seat, baseline, peers, n_windows, p) for p in _ALL_QUANTILES]
+        found = [_value_view(seat, peers, n_windows, p) for p in _ALL_QUANTILES]
     return tuple(view for view in found if view is not None)
 
 
@@ -139,23 +164,23 @@ def _share_view(seat: Seat, baseline: Summary, peers: Sequence[Peer], n_windows:
         usual = float(upper_limit(share.total, share.bad, _ONE_SIXTH)[0])
         allowed = min(1.0, max(usual + rule.margin_abs, usual * (1.0 + rule.margin_rel)))
     spoilt = np.array((0.0, *SPOILT))
+    suffered = np.where(spoilt >= _LARGE_SPOILT, _MORE_ODDS * spoilt / (1.0 + (_MORE_ODDS - 1.0) * spoilt), spoilt)
     members, shares = [], []
     for i, peer in enumerate(peers):
         theirs = share_of(rule, peer.baseline)
         if theirs.total >= FEWEST_PEER_CALLS:
             members.append(i)
             shares.append(_spoilt((theirs.bad + 0.5) / (theirs.total + 1.0), spoilt))
-    return _view(seat, peers, members, _spoilt(allowed, spoilt), shares, N_SLOW_SPOILT, n_windows)
+    return _view(seat, peers, members, _spoilt(allowed, suffered), shares, N_SLOW_SPOILT, n_windows)
 
 
-def _value_view(seat: Seat, baseline: Summary, peers: Sequence[Peer], n_windows: int, p: float) -> View | None:
+def _value_view(seat: Seat, peers: Sequence[Peer], n_windows: int, p: float) -> View | None:
     """Bad is what lies above the baseline's p-quantile times the margin: at most 1 - p of the calls, by the rule."""
-    del baseline
     quantile = seat.values.quantile(p)
     if not quantile:
         return None
     at, margin = bucket_of(quantile), shift_of(1.0 + seat.rule.margin_rel)
-    return _over_view(seat, peers, n_windows, p, null=_slowed(seat.values, at), over=at + margin)
+    return _over_view(seat, peers, n_windows, p, null=_slowed(seat.values, at, _SUFFERED), over=at + margin)
 
 
 def _limit_view(seat: Seat, baseline: Summary, peers: Sequence[Peer], n_windows: int) -> View | None:
@@ -168,7 +193,7 @@ def _limit_view(seat: Seat, baseline: Summary, peers: Sequence[Peer], n_windows:
         return None
     # A limit on the mean says nothing about the share above it: what the baseline had there is allowed.
     allowed = 1.0 - rule.quantile if rule.quantile is not None else 0.0
-    null = np.maximum(_slowed(usual, over), allowed)
+    null = np.maximum(_slowed(usual, over, _SUFFERED), allowed)
     return _over_view(seat, peers, n_windows, rule.quantile or _ALL_QUANTILES[1], null=null, over=over)
 
 
@@ -182,7 +207,7 @@ def _over_view(
         if quantile:
             members.append(i)
             peer_over.append(bucket_of(quantile))
-            shares.append(_slowed(theirs, peer_over[-1]))
+            shares.append(_slowed(theirs, peer_over[-1], SLOWER))
     return _view(seat, peers, members, null, shares, N_SLOW_SLOWER, n_windows, over, tuple(peer_over))
 
 
@@ -219,11 +244,11 @@ def _spoilt(share: float, spoilt: FloatArray) -> FloatArray:
     return levels
 
 
-def _slowed(values: LogHistogram, over: int) -> FloatArray:
+def _slowed(values: LogHistogram, over: int, factors: Sequence[float]) -> FloatArray:
     """The share of values above a bucket once all of them grew by each factor, shape (1 + F,)."""
     buckets, counts = values.arrays()
     from_above = np.concatenate([np.cumsum(counts[::-1])[::-1], [0.0]])
-    edges = np.array([over, *(over - shift_of(factor) for factor in SLOWER)])
+    edges = np.array([over, *(over - shift_of(factor) for factor in factors)])
     levels: FloatArray = from_above[np.searchsorted(buckets, edges, side="right")] / values.total
     return levels
 

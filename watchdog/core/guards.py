@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 PROMPT_PERIOD = timedelta(hours=6)
+# Several prompts that trip within this are one outage until a human says otherwise.
+FLEET_PERIOD = timedelta(minutes=10)
+_FLEET_PROMPTS = 3
+_FLEET_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +48,18 @@ def refusal(done: Done, limits: Limits) -> str:
     if done.last_day >= limits.per_day:
         return f"{done.last_day} prompts were reverted in the last 24 h; the limit is {limits.per_day}"
     return ""
+
+
+def outage(tripped: Collection[str], guarded: int) -> str:
+    """
+    Why so many prompts in trouble at once are no matter of their versions; empty while they may be.
+
+    Args:
+        tripped: slugs of the prompts that tripped within the last `FLEET_PERIOD`, the present one among them.
+        guarded: how many prompts there are to trip.
+    """
+    n = len(tripped)
+    if n < 2 or (n < _FLEET_PROMPTS and n <= _FLEET_SHARE * guarded):
+        return ""
+    minutes = FLEET_PERIOD // timedelta(minutes=1)
+    return f"{n} of {guarded} prompts tripped within {minutes} min ({', '.join(sorted(tripped))})"

@@ -39,6 +39,8 @@ class Incident:
         audit_id: the platform's audit entry of our revert; empty until it was seen.
         recovery_until: deadline of the verification; None before the rollback is done.
         restored: the restored version's calls since the revert, merged.
+        fleet: id of the incident with which an outage of many prompts began, when this one is held for it; empty
+            otherwise.
     """
 
     saga: Saga
@@ -57,6 +59,7 @@ class Incident:
     opened_at: datetime
     closed_at: datetime | None
     config_digest: str
+    fleet: str = ""
 
     @property
     def id(self) -> str:

@@ -10,6 +10,7 @@ from watchdog.core.judgement import Reading, ReadingState
 from watchdog.core.model import ActorType
 from watchdog.core.notice import Fact, Link, Notice, Tone
 from watchdog.core.rollback import Event, SagaState
+from watchdog.core.watch import Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -110,7 +111,66 @@ def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compar
     )
 
 
+def upstream(
+    watch: Watch, readings: tuple[Reading, ...], worse: int, heard: int, since: datetime, at: datetime
+) -> Notice:
+    """
+    Everybody has it: told once for each trouble, and nothing is reverted.
+
+    Args:
+        worse, heard: how many of the peers that made calls are worse.
+        since: when their trouble was first seen.
+    """
+    where = watch.provider or "the provider"
+    peers = f"{worse} of {words.count(heard, 'other prompt')} on {where}"
+    return Notice(
+        key=f"{watch.id}:upstream:{since.isoformat()}",
+        thread=watch.id,
+        tone=Tone.WAITING,
+        headline=f"{watch.prompt_slug}: trouble upstream ({where}), {watch.candidate_label} is not reverted",
+        step=f"{_sentence(readings[0].sentence)} {peers}, which nobody promoted, got worse too, since "
+        f"{words.clock_time(since)}. Nothing is reverted. {watch.candidate_label} goes on being watched: should it be "
+        f"worse by itself, it is still found.",
+        at=at,
+        facts=(*_watch_facts(watch), Fact(label="Peers", value=watch.peers_note)),
+        evidence=tuple(f"{r.rule}: {r.sentence}" for r in readings),
+    )
+
+
+def upstream_over(watch: Watch, reason: str, at: datetime) -> Notice:
+    """The verdict is no longer that everybody has it."""
+    return Notice(
+        key=f"{watch.id}:upstream_over:{at.isoformat()}",
+        thread=watch.id,
+        tone=Tone.GOOD if watch.verdict is Verdict.OK else Tone.WAITING,
+        headline=f"{watch.prompt_slug}: the trouble upstream is over, {watch.candidate_label} stays",
+        step=_sentence(reason),
+        at=at,
+        facts=_watch_facts(watch),
+    )
+
+
+def fleet(incident: Incident, watch: Watch, at: datetime) -> Notice:
+    """Many prompts tripped at once: all reverts are held, and people are asked once, in one thread for all of them."""
+    begun = incident.fleet == incident.id
+    name, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
+    ask = f"Promote {good} of {name} by hand if you think that {bad} is to blame all the same."
+    return Notice(
+        key=f"{incident.id}:fleet",
+        thread=f"fleet:{incident.fleet}",
+        tone=Tone.ALARM,
+        headline=f"Many prompts got worse at once; all reverts are held ({name} {'first' if begun else 'too'})",
+        step=f"{_sentence(incident.recovery_reason)} That looks like an outage upstream and not like a prompt: nothing "
+        f"more is reverted by itself. {_arithmetic(incident, watch)} {ask}",
+        at=at,
+        evidence=tuple(f"{r['rule']}: {r['sentence']}" for r in incident.tripped),
+        links=_links(incident.compare_url),
+    )
+
+
 def _alerted(version: str, first: Reading) -> str:
+    if first.state is ReadingState.UNCLEAR:
+        return f"{version} looks worse, or its provider is"
     if first.state is ReadingState.EXPLAINED:
         return f"{version} looks worse, or its requests changed"
     return _worse(version, late=first.late is not None)

@@ -46,6 +46,10 @@ class Revert:
 _EXPLAINED = (
     "the requests changed, and that can explain it; unless the prompt itself became longer, then it is the cause"
 )
+_SHARED = "prompts that nobody promoted are worse too, so the cause is upstream of this one"
+_UNCLEAR = "its peers cannot tell yet whether it is alone with it; it is reverted once they show that it is"
+# A trip that the peers leave open is told once there were so many times the calls.
+_PATIENT_FOR = 2
 
 Decision = Wait | Alert | Suggest | Revert
 
@@ -56,9 +60,15 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
         allowed: the most that the configuration allows at all.
     """
     if judgement.verdict is not Verdict.REGRESSED:
+        if judgement.verdict is Verdict.UPSTREAM:
+            shared = tuple(r for r in judgement.readings if r.state is ReadingState.SHARED)
+            return Alert(readings=shared, why_not_more=_SHARED)
         explained = tuple(r for r in judgement.readings if r.state is ReadingState.EXPLAINED)
         if judgement.verdict is Verdict.INCONCLUSIVE and explained:
             return Alert(readings=explained, why_not_more=_EXPLAINED)
+        unclear = tuple(r for r in judgement.readings if r.state is ReadingState.UNCLEAR and _has_waited(r))
+        if judgement.verdict is Verdict.INCONCLUSIVE and unclear:
+            return Alert(readings=unclear, why_not_more=_UNCLEAR)
         return Wait()
     tripped = judgement.tripped
     wanted = tripped[0].action
@@ -70,6 +80,10 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
     if action is Action.SUGGEST:
         return Suggest(readings=acting, target_version_id=watch.control_version_id)
     return Revert(readings=acting, target_version_id=watch.control_version_id)
+
+
+def _has_waited(reading: Reading) -> bool:
+    return reading.tripped_after is not None and reading.calls >= _PATIENT_FOR * reading.tripped_after
 
 
 def _why_not_more(watch: Watch, first: Reading, allowed: Action) -> str:

@@ -74,6 +74,7 @@ TRANSITIONS: dict[SagaState, dict[Event, SagaState]] = {
     },
     _S.INTENT: {
         _E.SENT: _S.SENDING,
+        _E.HELD: _S.HELD,  # too many others tripped before it was sent
         _E.FOUND: _S.PROMOTED,
         _E.HUMAN_MOVED: _S.SUPERSEDED,
         _E.REFUSED: _S.NEEDS_HUMAN,

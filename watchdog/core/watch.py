@@ -64,6 +64,8 @@ class Watch:
         trouble: why the watch holds (platform failing, rows refused); empty when nothing is wrong.
         trouble_since: when that began; None when nothing is wrong.
         candidate_label, control_label: the versions as people name them; the ids where the platform did not say.
+        provider: of the control's calls; empty where they do not say, and in watches of an earlier version.
+        peers_note: beside which prompts it is judged, or why beside none; empty until that is known.
     """
 
     id: str
@@ -92,6 +94,8 @@ class Watch:
     ended_at: datetime | None
     alpha_left: float = 1.0
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    provider: str = ""
+    peers_note: str = ""
 
     @property
     def candidate_version_id(self) -> str:

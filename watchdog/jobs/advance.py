@@ -17,9 +17,11 @@ from watchdog.core.promotion import Standing, note_for
 from watchdog.core.rollback import Event, Record, SagaState, Send, Sight, Wait, next_step, unseen_step
 from watchdog.core.windows import window_start
 from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
+from watchdog.jobs import opening
 from watchdog.jobs.frames import each
 from watchdog.jobs.trouble import PATIENCE
 from watchdog.store import incidents, intakes, journal, outbox, watches
+from watchdog.store.events import history
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -102,6 +104,8 @@ def _look(deps: Deps, saga: Saga) -> Sight:
 def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
     """The one write: intent first, so that a start after a crash knows to read back."""
     with deps.store.write() as connection:
+        if _held_with_others(deps, connection, incident, now):
+            return True
         if not incidents.record(connection, incident, Event.SENT, at=now, why=f"attempt {incident.saga.attempt + 1}"):
             return False
         sending = incidents.find_incident(connection, incident.id)
@@ -131,6 +135,22 @@ def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
         )
         return True
     return _record(deps, sending, Event.ACCEPTED, "the platform accepted the promotion", deps.clock.now())
+
+
+def _held_with_others(deps: Deps, connection: Connection, incident: Incident, now: datetime) -> bool:
+    """Since the verdict so many others tripped that nothing more is reverted, unless a human approved this one."""
+    if incident.state is not SagaState.INTENT:
+        return False
+    fleet, why = opening.of_fleet(deps, connection, incident.prompt_slug, incident.id, now)
+    if not why or any(seen.event == Event.APPROVED.value for seen in history(connection, incident.id)):
+        return False
+    if incidents.hold_for_fleet(connection, incident, fleet, at=now, why=why):
+        held = incidents.find_incident(connection, incident.id)
+        watch = watches.find_watch(connection, incident.watch_id)
+        if held is not None and watch is not None:
+            outbox.put(connection, messages.fleet(held, watch, now))
+        deps.bell.sender.set()
+    return True
 
 
 def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:

@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING
 
 from watchdog.core import messages
 from watchdog.core.diff import changes
-from watchdog.core.guards import DAY, HOUR, PROMPT_PERIOD, Done, refusal
-from watchdog.core.incident import Incident, Recovery
 from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
 from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
-from watchdog.core.promotion import Standing, incident_id
-from watchdog.core.rollback import Event, Saga, SagaState
+from watchdog.core.promotion import Standing
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
 from watchdog.errors import PlatformError
-from watchdog.jobs import freeze
+from watchdog.jobs import beside, freeze, opening
 from watchdog.jobs.frames import each
-from watchdog.store import incidents, intakes, journal, outbox, watches
+from watchdog.store import intakes, journal, outbox, peers, watches
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -46,12 +44,20 @@ _LEAST_LEFT = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """One look at one watch: what was judged, and what is to be done."""
+    """
+    One look at one watch: what was judged, and what is to be done.
+
+    Attributes:
+        feeds_sealed: until when each peer's windows are sealed by it.
+        upstream: since when the peers are in trouble, how many of them, and of how many; None where they are not.
+    """
 
     sealed_until: datetime
+    feeds_sealed: Mapping[str, datetime]
     progress: Progress
     judgement: Judgement
     decision: Decision
+    upstream: tuple[datetime, int, int] | None = None
 
 
 def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> int:
@@ -87,6 +93,8 @@ def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
         blocks=blocks,
         alpha_left=watch.alpha_left,
         calibration=watch.calibration,
+        # A watch that began before anybody looked for peers is judged to its end without.
+        peers=peers.peers_of(connection, watch.id) if watch.peers_note else None,
     )
     deps.panels.keep(watch, panel)
     return panel
@@ -110,9 +118,11 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
         if judged is None:
             return False
         _act(deps, connection, judged, look, versions, now)
+        if watch.verdict is Verdict.UPSTREAM and judged.verdict is not Verdict.UPSTREAM:
+            outbox.put(connection, messages.upstream_over(judged, look.judgement.reason, now))
         if isinstance(look.decision, Wait | Alert):
             _end_if_over(deps, connection, judged, look.judgement, now)
-    if not isinstance(look.decision, Wait):
+    if not isinstance(look.decision, Wait) or watch.verdict is Verdict.UPSTREAM:
         deps.bell.actor.set()
         deps.bell.sender.set()
     return look.judgement.verdict is not watch.verdict
@@ -176,9 +186,17 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
         panel = panel_of(deps, connection, watch)
         progress = _resume(connection, watch, panel)
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
+    progress, feeds_sealed = beside.weighed(deps, watch, panel, progress)
     judgement = judge(panel, progress, rejected=intake.rejected)
     decision = decide(judgement, watch, allowed=deps.terms.most)
-    return _Look(sealed_until=sealed_until, progress=progress, judgement=judgement, decision=decision)
+    return _Look(
+        sealed_until=sealed_until,
+        feeds_sealed=feeds_sealed,
+        progress=progress,
+        judgement=judgement,
+        decision=decision,
+        upstream=beside.trouble(deps, panel, progress, judgement),
+    )
 
 
 def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
@@ -198,13 +216,15 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
         tripped_after={r.rule: r.tripped_after for r in readings if r.tripped_after is not None},
         late={r.rule: r.late for r in readings if r.late is not None},
         held={r.rule: r.state for r in readings if r.tripped_after is not None and r.state in _HOLDING},
+        weighing=beside.resumed(panel, stored),
     )
 
 
 def _save(connection: Connection, watch: Watch, look: _Look) -> bool:
     """False when another look was first."""
     progress = look.progress
-    intakes.seal(connection, watch.id, look.sealed_until)
+    for owner, until in {watch.id: look.sealed_until, **look.feeds_sealed}.items():
+        intakes.seal(connection, owner, until)
     return watches.save_judgement(
         connection,
         watch,
@@ -214,7 +234,7 @@ def _save(connection: Connection, watch: Watch, look: _Look) -> bool:
         reason=look.judgement.reason,
         candidate=progress.candidate,
         readings=[r.to_json() for r in look.judgement.readings],
-        states={rule: state.to_bytes() for rule, state in progress.states.items()},
+        states={rule: state.to_bytes() for rule, state in progress.states.items()} | beside.stored(progress),
     )
 
 
@@ -230,76 +250,15 @@ def _act(
         case Wait():
             return
         case Alert(readings=readings, why_not_more=why):
-            outbox.put(connection, messages.alert(watch, readings, why, versions[1], now))
+            if look.upstream is None:
+                outbox.put(connection, messages.alert(watch, readings, why, versions[1], now))
+            else:
+                since, worse, heard = look.upstream
+                outbox.put(connection, messages.upstream(watch, readings, worse, heard, since, now))
         case Suggest(readings=readings, target_version_id=target):
-            _open_incident(deps, connection, watch, readings, target, versions, Event.ASKED, "", now)
+            opening.ask(deps, connection, watch, readings, target, versions, now)
         case Revert(readings=readings, target_version_id=target):
-            held = refusal(_done(connection, watch, now), deps.terms.limits)
-            event = Event.HELD if held else Event.INTENDED
-            _open_incident(deps, connection, watch, readings, target, versions, event, held, now)
-
-
-def _open_incident(
-    deps: Deps,
-    connection: Connection,
-    watch: Watch,
-    readings: tuple[Reading, ...],
-    target: str,
-    versions: tuple[tuple[str, ...], str],
-    event: Event,
-    held: str,
-    now: datetime,
-) -> None:
-    """The verdict becomes an intent, and the guards were counted in this very transaction."""
-    incident = Incident(
-        saga=Saga(
-            id=incident_id(watch.promotion),
-            state=SagaState.OPEN,
-            prompt_id=watch.prompt_id,
-            bad_version_id=watch.candidate_version_id,
-            bad_promotion_id=watch.promotion.id,
-            bad_promoted_at=watch.promotion.at,
-            target_version_id=target,
-            attempt=0,
-            sent_at=None,
-            settle=deps.terms.settle,
-        ),
-        watch_id=watch.id,
-        prompt_slug=watch.prompt_slug,
-        token=0,
-        next_at=now,
-        tripped=tuple(r.to_json() for r in readings),
-        changes=versions[0],
-        compare_url=versions[1],
-        audit_id="",
-        recovery=Recovery.PENDING,
-        recovery_reason=held,
-        recovery_until=None,
-        restored=Summary(),
-        opened_at=now,
-        closed_at=None,
-        config_digest=deps.terms.config_digest,
-    )
-    if not incidents.open_incident(connection, incident):
-        return
-    incidents.record(connection, incident, event, at=now, why=held or readings[0].sentence)
-    opened = incidents.find_incident(connection, incident.id)
-    watches.change_state(connection, watch, WatchState.TRIPPED, event="tripped", at=now, detail=readings[0].sentence)
-    intakes.close_intake(connection, watch.id)
-    if opened is not None:
-        outbox.put(connection, messages.tripped(opened, watch, now))
-    log.warning(
-        "a promotion made production worse",
-        extra={"action": "incident_opened", "incident_id": incident.id, "why": readings[0].sentence, "held": held},
-    )
-
-
-def _done(connection: Connection, watch: Watch, now: datetime) -> Done:
-    return Done(
-        last_hour=incidents.reverts_since(connection, now - HOUR),
-        last_day=incidents.reverts_since(connection, now - DAY),
-        of_prompt=incidents.reverts_since(connection, now - PROMPT_PERIOD, prompt_id=watch.prompt_id),
-    )
+            opening.revert(deps, connection, watch, readings, target, versions, now)
 
 
 def _versions(deps: Deps, watch: Watch, suspect: Metric) -> tuple[tuple[str, ...], str]:

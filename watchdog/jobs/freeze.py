@@ -13,6 +13,7 @@ from watchdog.core.lens import known_segments
 from watchdog.core.watch import Watch, WatchState
 from watchdog.core.windows import BLOCK, Summary, lag_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError, Refused
+from watchdog.jobs import peers
 from watchdog.jobs.draft import Draft
 from watchdog.jobs.frames import each
 from watchdog.jobs.trouble import clear_trouble, note_trouble
@@ -99,6 +100,7 @@ def _freeze(deps: Deps, watch: Watch, now: datetime) -> bool:
         blocks = {start: block.folded(known) for start, block in blocks.items()}
     total = _merged(blocks.values()).merge(_feedback(deps, watch, since))
     limits = _limits(deps, watch, total, gathered)
+    beside = peers.find(deps, watch)
     with deps.store.write() as connection:
         if watch.control_version_id is not None:
             baseline = Baseline(
@@ -116,6 +118,7 @@ def _freeze(deps: Deps, watch: Watch, now: datetime) -> bool:
         ):
             return False
         watches.set_lag(connection, watch.id, lag)
+        peers.join(connection, watch, beside, now)
         intakes.open_intake(connection, _intake(watch))
         if limits:
             outbox.put(connection, messages.limited(watch, limits, now))

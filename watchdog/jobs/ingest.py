@@ -19,7 +19,7 @@ from watchdog.core.windows import Summary, slot_for, summarise, summarise_feedba
 from watchdog.errors import PlatformError
 from watchdog.jobs.trouble import clear_trouble, note_trouble
 from watchdog.platforms.protocol import CallPage
-from watchdog.store import intakes, watches
+from watchdog.store import intakes, peers, watches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,7 +92,8 @@ def _read(deps: Deps, intake: Intake, now: datetime, overlap: timedelta) -> int:
     # `until` is wrong, and calls that are yet to be made would count as read.
     read_until = min(until, deps.platform_time(now))
     counted += _commit(deps, intake.owner, CallPage(calls=()), cursor=read_until, until=until)
-    _read_feedback(deps, intake, until)
+    if not peers.is_feed(intake.owner):
+        _read_feedback(deps, intake, until)
     return counted
 
 

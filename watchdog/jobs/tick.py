@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from watchdog.core.incident import Recovery
 from watchdog.core.watch import WatchState
 from watchdog.errors import PlatformError, StoreError
-from watchdog.jobs import calibrate, detect, evaluate, freeze, ingest, verify
+from watchdog.jobs import calibrate, detect, evaluate, freeze, ingest, peers, verify
 from watchdog.jobs.trouble import tell_blind, tell_seeing
 from watchdog.store import incidents, watches
+from watchdog.store import peers as rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ def run(deps: Deps, pulse: Pulse) -> None:
         _stage(pulse, "detect", lambda: detect.run(deps, now))
         _stage(pulse, "sight", lambda: _tell_sight(deps, pulse, now))
         _stage(pulse, "freeze", lambda: freeze.run(deps, now))
+        _stage(pulse, "peers", lambda: peers.run(deps, now))
         _stage(pulse, "ingest", lambda: ingest.run(deps, deps.clock.now()))
         _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
         _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
@@ -82,7 +84,9 @@ def _young(deps: Deps, now: datetime) -> int:
     if any(w.state is WatchState.FREEZING for w in young):
         freeze.run(deps, now)
     if young or verifying:
-        ingest.run(deps, now, [*(w.id for w in young), *(i.id for i in verifying)])
+        with deps.store.read() as connection:
+            beside = rows.feeds_for(connection, [*(w.id for w in young), *(i.watch_id for i in verifying)])
+        ingest.run(deps, now, [*(w.id for w in young), *(i.id for i in verifying), *beside])
     if young:
         evaluate.run(deps, deps.clock.now(), frozenset(w.id for w in young))
     if verifying:

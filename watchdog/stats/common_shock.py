@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from watchdog.stats.histogram import FloatArray
 
 # Shares of calls that a shock spoils, beside calm; and by how much it slows everybody down.
-SPOILT = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.95)
+SPOILT = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.95, 0.9995)
 SLOWER = (1.1, 1.2, 1.35, 1.6, 2.0, 3.0, 5.0, 10.0, 30.0)
 # How many of the smallest of them may also last for hours: a large shock that does is an incident that somebody knows.
 N_SLOW_SPOILT, N_SLOW_SLOWER = 4, 3
@@ -55,6 +55,8 @@ N_SLOW_SPOILT, N_SLOW_SLOWER = 4, 3
 _LEAVE_CALM, _LEAVE_FAST, _LEAVE_SLOW = 1.0 / 360.0, 1.0 / 60.0, 1.0 / 3000.0
 _BACK_TO_CALM = 0.75
 _CALM_AT_FIRST = 0.95
+# While more than this share of calls is bad by the shock alone, nothing can be learned of a single prompt.
+_HOPELESS = 0.9
 _CLEAREST = 1e-4  # a share of exactly 0 or 1 would make one call infinite evidence
 _HARDEST_NULL = 0.95
 _LARGEST_LOG = 200.0
@@ -126,9 +128,10 @@ class CommonShockTest:
         leave = np.full(n_levels, _LEAVE_FAST)
         leave[0] = _LEAVE_CALM
         leave[n_levels - n_slow :] = _LEAVE_SLOW
+        worse = np.minimum(null + excess * (1.0 - null), 1.0 - _CLEAREST)
         return cls(
             null=null,
-            worse=np.minimum(null + excess * (1.0 - null), 1.0 - _CLEAREST),
+            worse=np.where((null > _HOPELESS) & (np.arange(null.size) > 0), null, worse),
             peers=peers,
             log_prior=log_prior(shares.size),
             redrawn=redrawn,

@@ -55,6 +55,7 @@ def open_incident(connection: Connection, incident: Incident) -> bool:
             opened_at=incident.opened_at,
             closed_at=incident.closed_at,
             config_digest=incident.config_digest,
+            fleet=incident.fleet,
         )
     )
     record_event(connection, incident.id, incident.opened_at, "opened", "", saga.state.value, "")
@@ -153,6 +154,20 @@ def reverts_since(connection: Connection, since: datetime, *, prompt_id: str | N
     return connection.execute(query).scalar_one()
 
 
+def opened_since(connection: Connection, since: datetime) -> tuple[Incident, ...]:
+    """Oldest first."""
+    return _read(connection, select(incidents).where(incidents.c.opened_at >= since))
+
+
+def hold_for_fleet(connection: Connection, incident: Incident, fleet: str, *, at: datetime, why: str) -> bool:
+    """A rollback that was not sent yet is held with all others; compare-and-set like `record`."""
+    if not record(connection, incident, Event.HELD, at=at, why=why):
+        return False
+    held = incidents.c.id == incident.id
+    connection.execute(update(incidents).where(held).values(fleet=fleet, recovery_reason=why))
+    return True
+
+
 def _compare_and_set(connection: Connection, incident: Incident, values: dict[str, Any]) -> bool:
     where = (
         (incidents.c.id == incident.id)
@@ -198,4 +213,5 @@ def _incident_of(row: Row[Any]) -> Incident:
         opened_at=row.opened_at,
         closed_at=row.closed_at,
         config_digest=row.config_digest,
+        fleet=row.fleet,
     )

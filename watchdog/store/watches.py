@@ -67,6 +67,8 @@ def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
             calibration={rule: c.to_json() for rule, c in watch.calibration.items()},
             trouble=watch.trouble,
             trouble_since=watch.trouble_since,
+            provider=watch.provider,
+            peers_note=watch.peers_note,
             candidate_label=watch.candidate_label,
             control_label=watch.control_label,
             ended_at=watch.ended_at,
@@ -216,6 +218,11 @@ def set_trouble(connection: Connection, watch_id: str, trouble: str, since: date
     connection.execute(update(watches).where(watches.c.id == watch_id).values(**values))
 
 
+def set_peers(connection: Connection, watch_id: str, *, provider: str, note: str) -> None:
+    """Beside whom the watch is judged, once it is known."""
+    connection.execute(update(watches).where(watches.c.id == watch_id).values(provider=provider, peers_note=note))
+
+
 def set_lag(connection: Connection, watch_id: str, lag: timedelta) -> None:
     connection.execute(update(watches).where(watches.c.id == watch_id).values(lag_ms=lag // _MS))
 
@@ -297,4 +304,6 @@ def _watch_of(connection: Connection, row: Row[Any]) -> Watch:
         ended_at=row.ended_at,
         alpha_left=row.alpha_left,
         calibration={rule: Calibration.from_json(value) for rule, value in row.calibration.items()},
+        provider=row.provider,
+        peers_note=row.peers_note,
     )

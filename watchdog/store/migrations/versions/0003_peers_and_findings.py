@@ -18,7 +18,6 @@ def upgrade() -> None:
     op.add_column("watches", sa.Column("ledger", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("watches", sa.Column("control_model", sa.String(length=300), nullable=False, server_default=""))
     op.add_column("watches", sa.Column("candidate_model", sa.String(length=300), nullable=False, server_default=""))
-    op.add_column("watches", sa.Column("beside_until", sa.BigInteger(), nullable=True))
     op.create_table(
         "peers",
         sa.Column("watch_id", sa.String(length=36), nullable=False),
@@ -56,5 +55,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], name=op.f("fk_payloads_incident_id")),
         sa.PrimaryKeyConstraint("incident_id", name=op.f("pk_payloads")),
     )
+    op.add_column("incidents", sa.Column("fleet", sa.String(length=36), nullable=False, server_default=""))
     # A word for the same thing: the restored version did not come back, so the fault is suspected upstream.
     op.execute("UPDATE incidents SET recovery = 'upstream_suspected' WHERE recovery = 'not_recovered'")

@@ -1,0 +1,100 @@
+"""A watch's calls and its peers' brought together, as far as both were read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from watchdog.core import weighing
+from watchdog.core.beside import worse_than_usual
+from watchdog.core.judge import weigh
+from watchdog.core.judgement import Judgement, ReadingState
+from watchdog.core.watch import Verdict
+from watchdog.core.windows import WINDOW, lag_for, watermark
+from watchdog.store import intakes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from watchdog.core.beside import Beside
+    from watchdog.core.judge import Progress
+    from watchdog.core.panel import Panel
+    from watchdog.core.watch import Watch
+    from watchdog.core.weighing import Weighing
+    from watchdog.jobs.deps import Deps
+
+# A peer that is much slower than the candidate holds nothing up for longer than this: its slow calls count as late.
+_MOST_LAG = timedelta(seconds=30)
+_TICK = timedelta(microseconds=1)
+# In the table of evidence, beside the rules' own: no rule's name has a colon.
+_PREFIX = "peers:"
+
+
+def weighed(deps: Deps, watch: Watch, panel: Panel, progress: Progress) -> tuple[Progress, Mapping[str, datetime]]:
+    """
+    Weigh what is new on both sides.
+
+    Returns: the progress, and until when each feed is sealed by it.
+    """
+    beside, so_far = panel.beside, progress.weighing
+    if beside is None or so_far is None or progress.first_call_at is None:
+        return progress, {}
+    feeds = {peer.feed: lag_of(deps, watch, beside, i) for i, peer in enumerate(beside.peers) if peer.left_at is None}
+    now = deps.platform_time(deps.clock.now())
+    since = so_far.until or progress.first_call_at
+    with deps.store.read() as connection:
+        sealed: dict[str, datetime] = {}
+        for feed, lag in feeds.items():
+            if (intake := intakes.find_intake(connection, feed)) is not None:
+                sealed[feed] = max(intake.sealed_until, watermark(min(intake.cursor_at, now), lag))
+        if not sealed:
+            return progress, {}
+        until = min(sealed.values())
+        own = dict(intakes.windows_between(connection, watch.id, since=since, until=until - WINDOW + _TICK))
+        theirs = [
+            dict(intakes.windows_between(connection, peer.feed, since=since, until=until - WINDOW + _TICK))
+            for peer in beside.peers
+        ]
+    return weigh(panel, progress, own, theirs, sealed_until=until), sealed
+
+
+def trouble(deps: Deps, panel: Panel, progress: Progress, judgement: Judgement) -> tuple[datetime, int, int] | None:
+    """Since when the peers are in trouble, how many are, and of how many; None where the verdict is another."""
+    beside, so_far = panel.beside, progress.weighing
+    if judgement.verdict is not Verdict.UPSTREAM or beside is None or so_far is None or so_far.until is None:
+        return None
+    names = [r.rule for r in judgement.readings if r.state is ReadingState.SHARED]
+    since = weighing.troubled(so_far, names)
+    if since is None:
+        return None
+    with deps.store.read() as connection:
+        windows = [
+            [w for start, w in intakes.windows_between(connection, peer.feed, since=since, until=so_far.until)]
+            if peer.left_at is None
+            else []
+            for peer in beside.peers
+        ]
+    worse, heard = worse_than_usual(beside, names[0], windows)
+    return since, worse, heard
+
+
+def lag_of(deps: Deps, watch: Watch, beside: Beside, i: int) -> timedelta:
+    """How long a peer's windows stay open."""
+    usual = lag_for(beside.peers[i].baseline, floor=deps.terms.lag_floor, ceiling=deps.terms.lag_ceiling)
+    return min(usual, max(watch.lag, _MOST_LAG))
+
+
+def stored(progress: Progress) -> dict[str, bytes]:
+    """The weighing for the table of evidence."""
+    if progress.weighing is None:
+        return {}
+    return {f"{_PREFIX}{name}": value for name, value in weighing.to_bytes(progress.weighing).items()}
+
+
+def resumed(panel: Panel, evidence: Mapping[str, bytes]) -> Weighing | None:
+    """The inverse of `stored`; from the beginning where nothing was stored."""
+    if panel.beside is None:
+        return None
+    parts = {name.removeprefix(_PREFIX): value for name, value in evidence.items() if name.startswith(_PREFIX)}
+    return weighing.from_bytes(parts) if parts else weighing.begin(panel.beside)
