@@ -18,7 +18,7 @@ from watchdog.embedded.recordings import RecordedCall
 from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
-from watchdog.jobs import advance, detect, evaluate, freeze, ingest, send, tick, verify
+from watchdog.jobs import advance, detect, evaluate, freeze, ingest, peers, send, tick, verify
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
@@ -237,6 +237,7 @@ class World(ExitStack):
         deps, clock = self.deps, self.own_clock
         detect.run(deps, clock.now())
         freeze.run(deps, clock.now())
+        peers.run(deps, clock.now())
         ingest.run(deps, clock.now())
         evaluate.run(deps, clock.now())
         self.act()

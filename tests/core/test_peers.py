@@ -67,13 +67,14 @@ def test_without_a_name_of_the_provider_the_model_tells() -> None:
 
 def test_the_note_says_with_whom_and_how_busy_they_are() -> None:
     """One sentence, with its number."""
-    assert "beside 3 peers on openai (a, b, c, 3.0 times its calls)" == choose(
-        OURS, [sample(s) for s in "abc"], {}
-    ).note
+    assert (
+        "beside 3 peers on openai (a, b, c, 3.0 times its calls)" == choose(OURS, [sample(s) for s in "abc"], {}).note
+    )
     assert "no peers: no other prompt on openai has calls" == choose(OURS, [sample("a", provider="x")], {}).note
-    assert "no peers: 1 other prompt on openai make too few calls" == choose(
-        OURS, [sample("a", calls_per_hour=0.1)], {}
-    ).note
+    assert (
+        "no peers: 1 other prompt on openai make too few calls"
+        == choose(OURS, [sample("a", calls_per_hour=0.1)], {}).note
+    )
 
 
 def test_no_peer_counts_for_more_than_all_others_together() -> None:

@@ -118,9 +118,7 @@ def test_the_evidence_is_a_martingale_when_shocks_follow_the_chain() -> None:
 
     mean = 0.0
     for bad, peer_bad in itertools.product(range(3), range(5)):
-        chance = float(
-            moved @ (stats.binom.pmf(bad, 2, test.null) * stats.binom.pmf(peer_bad, 4, test.peers[0]))
-        )
+        chance = float(moved @ (stats.binom.pmf(bad, 2, test.null) * stats.binom.pmf(peer_bad, 4, test.peers[0])))
         after = common_shock.step(
             test,
             before,
@@ -205,9 +203,7 @@ def test_the_state_is_stored_to_the_bit() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("stored", "said"), [(b"nonsense", "do not start like"), (b"SHK1" + bytes(60), "must have")]
-)
+@pytest.mark.parametrize(("stored", "said"), [(b"nonsense", "do not start like"), (b"SHK1" + bytes(60), "must have")])
 def test_other_bytes_are_refused(stored: bytes, said: str) -> None:
     """With what is wrong with them."""
     with pytest.raises(StatsInputError, match=said):
