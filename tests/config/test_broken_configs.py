@@ -290,7 +290,7 @@ BROKEN = [
         key="rules.change.success.metric",
         message="unknown key `metric`; allowed: `quantile`, `margin_abs`, `margin_rel`, `limit_share`, `limit_ms`, "
         "`limit_usd`, `weight`, `min_calls`, `action`, `severity`, `method`, "
-        "`late_onset`",
+        "`late_onset`, `without_peers`",
     ),
     Broken(
         why="a threshold that nobody offers",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from tests.builders import T0
 from tests.world import FAILED, GOOD
 from watchdog.core.windows import WINDOW
-from watchdog.embedded.recordings import RecordedCall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.world import World
+    from watchdog.embedded.recordings import RecordedCall
 
 OUTAGE = replace(FAILED, error_code="PROVIDER_ERROR")
 

@@ -22,12 +22,9 @@ def spoilt(share: float) -> np.ndarray:
     return 1.0 - (1.0 - share) * (1.0 - LEVELS)
 
 
-def test_of(null: float = 0.02, peers: tuple[float, ...] = (0.01,), **given: object) -> CommonShockTest:
+def shock_test(null: float = 0.02, peers: tuple[float, ...] = (0.01,), **given: object) -> CommonShockTest:
     options: dict[str, object] = {"alpha": 0.01, "n_windows": N_WINDOWS, "n_slow": N_SLOW_SPOILT, **given}
     return CommonShockTest.of(spoilt(null), np.stack([spoilt(p) for p in peers]), **options)  # type: ignore[arg-type]
-
-
-test_of.__test__ = False  # type: ignore[attr-defined]
 
 
 def follow(test: CommonShockTest, windows: list[tuple[float, float, float, float]]) -> ShockState:
@@ -82,7 +79,7 @@ def test_the_recursion_is_the_sum_over_all_paths_and_starts() -> None:
 
 def test_what_the_peers_show_of_a_shock_is_the_forward_filter_of_their_calls() -> None:
     """The probability of trouble does not depend on the candidate's own calls."""
-    test = test_of()
+    test = shock_test()
     calm = follow(test, [(10.0, 9.0, 50.0, 0.0)] * 6)
     stormy = follow(test, [(10.0, 0.0, 50.0, 20.0)] * 6)
 
@@ -93,7 +90,7 @@ def test_what_the_peers_show_of_a_shock_is_the_forward_filter_of_their_calls() -
 
 def test_skipping_empty_windows_is_stepping_through_them() -> None:
     """At the cost of one."""
-    test = test_of()
+    test = shock_test()
     begun = follow(test, [(5.0, 1.0, 20.0, 1.0)] * 3)
     stepped = begun
     for _ in range(40):
@@ -134,7 +131,7 @@ def test_the_evidence_is_a_martingale_when_shocks_follow_the_chain() -> None:
 
 def test_total_failure_beside_healthy_peers_is_found_within_three_calls() -> None:
     """One call a window, ten of the peers."""
-    test = test_of(alpha=0.002)
+    test = shock_test(alpha=0.002)
     states = [follow(test, [(1.0, 1.0, 10.0, 0.0)] * n) for n in range(1, 4)]
 
     assert common_shock.tripped(test, states[2])
@@ -143,14 +140,14 @@ def test_total_failure_beside_healthy_peers_is_found_within_three_calls() -> Non
 
 def test_total_failure_of_everybody_is_nobodys_own() -> None:
     """However long it lasts."""
-    test = test_of(alpha=0.002)
+    test = shock_test(alpha=0.002)
 
     assert not common_shock.tripped(test, follow(test, [(5.0, 5.0, 50.0, 49.0)] * 300))
 
 
 def test_silent_peers_leave_an_outage_as_an_explanation() -> None:
     """The evidence stays bounded by the price of a shock, however many calls fail, until peers contradict it."""
-    test = test_of(alpha=1e-6)
+    test = shock_test(alpha=1e-6)
     silent = follow(test, [(5.0, 5.0, 0.0, 0.0)] * 300)
     contradicted = follow(test, [(5.0, 5.0, 0.0, 0.0)] * 300 + [(5.0, 5.0, 20.0, 0.0)] * 3)
 
@@ -162,7 +159,7 @@ def test_silent_peers_leave_an_outage_as_an_explanation() -> None:
 
 def test_a_bad_prompt_is_found_while_everybody_suffers_too() -> None:
     """An outage spoils a third of all calls; ours fail nearly always."""
-    test = test_of(alpha=0.002)
+    test = shock_test(alpha=0.002)
     outage = [(10.0, 3.0, 100.0, 32.0)] * 30
 
     assert not common_shock.tripped(test, follow(test, outage))
@@ -172,7 +169,7 @@ def test_a_bad_prompt_is_found_while_everybody_suffers_too() -> None:
 def test_a_drift_that_lasts_for_hours_is_a_shock_as_well() -> None:
     """Half as many failures again, on both sides, at three times the traffic: no evidence in eight hours."""
     rng = np.random.default_rng(20261126)
-    test = test_of(null=0.01, peers=(0.01,))
+    test = shock_test(null=0.01, peers=(0.01,))
     n = rng.poisson([10, 30], (2880, 2)).astype(float)
     bad = rng.binomial(n.astype(int), 0.015).astype(float)
     state = common_shock.start(test)
@@ -191,7 +188,7 @@ def test_a_drift_that_lasts_for_hours_is_a_shock_as_well() -> None:
 
 def test_the_state_is_stored_to_the_bit() -> None:
     """A restart goes on where it was."""
-    state = follow(test_of(peers=(0.01, 0.05)), [(5.0, 1.0, 20.0, 1.0)] * 5)
+    state = follow(shock_test(peers=(0.01, 0.05)), [(5.0, 1.0, 20.0, 1.0)] * 5)
     read = ShockState.from_bytes(state.to_bytes())
 
     assert state.to_bytes() == read.to_bytes()
@@ -212,7 +209,7 @@ def test_other_bytes_are_refused(stored: bytes, said: str) -> None:
 
 def test_evidence_without_end_does_not_overflow() -> None:
     """A whole day of total failure beside healthy peers, and then a whole day of health."""
-    test = test_of()
+    test = shock_test()
     state = follow(test, [(100.0, 100.0, 100.0, 0.0)] * 400)
     later = state
     for _ in range(400):
@@ -255,7 +252,7 @@ def test_values_outside_their_range_are_named(given: dict[str, object], said: st
 @pytest.mark.parametrize(("calls", "bad", "peer_bad"), [(1.0, 2.0, 0.0), (1.0, -1.0, 0.0), (1.0, 0.0, 3.0)])
 def test_counts_that_cannot_be_are_refused(calls: float, bad: float, peer_bad: float) -> None:
     """They would make evidence of nothing."""
-    test = test_of()
+    test = shock_test()
     with pytest.raises(StatsInputError, match="cannot be"):
         common_shock.step(
             test,
@@ -280,7 +277,7 @@ def test_blips_of_the_provider_do_not_make_a_prompt_guilty(times: float) -> None
             share[begin : begin + 18] = 0.3
         ours, theirs = rng.poisson(3.0, share.size), rng.poisson(3.0 * times, share.size)
         our_bad, their_bad = rng.binomial(ours, share), rng.binomial(theirs, share)
-        test = test_of(null=0.01, peers=(0.01,), alpha=alpha, n_windows=share.size)
+        test = shock_test(null=0.01, peers=(0.01,), alpha=alpha, n_windows=share.size)
         state = common_shock.start(test)
         for i in range(share.size):
             state = common_shock.step(
@@ -304,7 +301,7 @@ def test_a_true_rise_is_found_with_few_more_calls_than_by_who_knows_everything()
     needed = []
     for run in range(60):
         rng = np.random.default_rng([7, run])
-        test = test_of(null=0.01, peers=(0.01,))
+        test = shock_test(null=0.01, peers=(0.01,))
         state, calls = common_shock.start(test), 0
         while not common_shock.tripped(test, state):
             n, nc = rng.poisson(3.0), rng.poisson(30.0)

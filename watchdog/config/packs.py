@@ -26,7 +26,7 @@ from watchdog.config.rule_schema import (
 )
 from watchdog.config.settings import PackUsed
 from watchdog.config.table import read_rest, read_table
-from watchdog.core.rules import Method, RuleSet
+from watchdog.core.rules import Action, Method, RuleSet
 from watchdog.errors import ConfigError, ConfigIssue
 from watchdog.stats.eprocess import ThresholdMode
 
@@ -348,6 +348,8 @@ def _content(rule: Rule) -> dict[str, object]:
         del values["method"]
     if rule.late_onset is None:
         del values["late_onset"]
+    if rule.without_peers is Action.REVERT:
+        del values["without_peers"]
     return values
 
 

@@ -116,6 +116,14 @@ class ChangeTable(Table):
             "`suggest`, and `revert` for the statistic `limit`."
         ),
     ] = None
+    without_peers: Annotated[
+        Action | None,
+        choice(Action),
+        means(
+            "The most that is done where no other prompt on the same provider can tell whether the provider is to "
+            "blame: there is none, or its calls are too few."
+        ),
+    ] = None
 
 
 class RuleTable(ChangeTable):
@@ -190,12 +198,23 @@ def misfits_beside(rule: RuleTable, wrong: frozenset[str]) -> Iterator[tuple[str
             yield key, why
 
 
+_AS_GIVEN = (
+    "margin_abs",
+    "margin_rel",
+    "weight",
+    "min_calls",
+    "action",
+    "severity",
+    "method",
+    "late_onset",
+    "without_peers",
+)
+
+
 def to_rule(name: str, table: RuleTable) -> Rule:
     """The rule that the table means; the table has no misfits."""
     given: Mapping[str, float | int | Action | Severity | Method] = {
-        key: value
-        for key in ("margin_abs", "margin_rel", "weight", "min_calls", "action", "severity", "method", "late_onset")
-        if (value := getattr(table, key)) is not None
+        key: value for key in _AS_GIVEN if (value := getattr(table, key)) is not None
     }
     return Rule(
         name=name,
