@@ -257,3 +257,28 @@ def test_many_prompts_that_trip_at_once_are_held_and_people_are_asked_once(tmp_p
         assert 1 == len(roots)
         assert "prompts tripped within 10 min" in roots[0]
         assert all(i.recovery is Recovery.PENDING for i in world.incidents() if i.state is SagaState.HELD)
+
+
+def test_a_peer_that_gets_worse_by_itself_leaves(fleet: Fleet) -> None:
+    """Its trouble is neither the provider's nor ours."""
+    world = fleet.world
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 60, theirs={"search": 0.8})
+
+    left = {peer.slug: peer.why_left for peer in peers_of(world)}
+    assert ("", "") == (left["billing"], left["summary"])
+    assert "got worse by itself" in left["search"]
+
+    fleet.traffic(world.v2, 24, failing=1.0, theirs={"search": 0.8})
+    assert world.v1 == world.pointer()
+
+
+def test_two_peers_that_are_worse_are_an_outage_of_a_part_and_stay(fleet: Fleet) -> None:
+    """And a candidate that is as bad as they are is not reverted."""
+    world = fleet.world
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 60, failing=0.8, theirs={"search": 0.8, "summary": 0.8})
+
+    assert {""} == {peer.why_left for peer in peers_of(world)}
+    assert world.v2 == world.pointer()
+    assert Verdict.UPSTREAM is world.watch.verdict

@@ -83,13 +83,16 @@ class View:
         Args:
             windows: one for each peer of the watch; None where it made no call, or has left.
         """
-        calls, bad = np.zeros(len(self.members)), np.zeros(len(self.members))
+        counts = np.array(self.unweighted(windows))
+        return counts[:, 0] * self.weight, counts[:, 1] * self.weight
+
+    def unweighted(self, windows: Sequence[Summary | None]) -> tuple[tuple[float, float], ...]:
+        """The same as they were, for each peer of the view."""
+        found = []
         for i, member in enumerate(self.members):
             window = windows[member]
-            if window is None:
-                continue
-            calls[i], bad[i] = self.counts_of(i, window)
-        return calls * self.weight, bad * self.weight
+            found.append((0.0, 0.0) if window is None else tuple(map(float, self.counts_of(i, window))))
+        return tuple((calls, bad) for calls, bad in found)
 
     def counts_of(self, i: int, window: Summary) -> tuple[int, int]:
         """Calls and bad ones of the view's i-th peer."""
@@ -105,10 +108,12 @@ class Beside:
     """
     Attributes:
         peers: of the watch, those that have left as well.
+        model: that answers most of the candidate's calls, by its baseline; empty when unknown.
         views: by rule name; a rule that cannot be asked beside peers is absent.
     """
 
     peers: tuple[Peer, ...]
+    model: str
     views: Mapping[str, tuple[View, ...]]
 
 
@@ -120,7 +125,9 @@ def beside_of(panel: Panel, peers: Sequence[Peer], *, n_windows: int) -> Beside:
         n_windows: of the watch.
     """
     views = {seat.rule.name: _views(seat, panel.baseline, peers, n_windows) for seat in panel.seats}
-    return Beside(peers=tuple(peers), views={name: found for name, found in views.items() if found})
+    models = panel.baseline.models if panel.baseline else {}
+    model = max(sorted(models), key=lambda name: models[name], default="")
+    return Beside(peers=tuple(peers), model=model, views={name: found for name, found in views.items() if found})
 
 
 def worse_than_usual(beside: Beside, name: str, windows: Sequence[Sequence[Summary]]) -> tuple[int, int]:

@@ -132,7 +132,7 @@ def upstream(
         f"{words.clock_time(since)}. Nothing is reverted. {watch.candidate_label} goes on being watched: should it be "
         f"worse by itself, it is still found.",
         at=at,
-        facts=(*_watch_facts(watch), Fact(label="Peers", value=watch.peers_note)),
+        facts=(*_watch_facts(watch), *_peers(watch)),
         evidence=tuple(f"{r.rule}: {r.sentence}" for r in readings),
     )
 
@@ -273,6 +273,7 @@ def _notice(incident: Incident, watch: Watch, at: datetime, name: str, tone: Ton
             Fact(label="Good version", value=watch.control_label),
             Fact(label="Promoted by", value=who(watch.promotion)),
             Fact(label="Rule", value=", ".join(str(r["rule"]) for r in incident.tripped)),
+            *_peers(watch),
             Fact(label="Rollback", value=_ROLLBACK[incident.state]),
             Fact(label="Recovery", value=_RECOVERY[incident.recovery]),
         ),
@@ -328,6 +329,10 @@ def _watch_facts(watch: Watch) -> tuple[Fact, ...]:
         Fact(label="Promoted by", value=who(watch.promotion)),
         Fact(label="Calls judged", value=f"{watch.candidate.calls:,}"),
     )
+
+
+def _peers(watch: Watch) -> tuple[Fact, ...]:
+    return (Fact(label="Peers", value=watch.peers_note),) if watch.peers_note else ()
 
 
 def _links(compare_url: str) -> tuple[Link, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core.windows import WINDOW
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Probability, by the peers' calls alone, with which a common shock is taken to have begun, and to be over.
 _BEGUN, _OVER = 0.95, 0.5
+# Whether a peer is worse by itself is seen from its calls of about so long.
+_HALF_LIFE = timedelta(minutes=30)
 _LENGTH = struct.Struct("<I")
 
 
@@ -41,6 +43,7 @@ class Weighed:
         trouble_ended: end of their last trouble; None before it, and while it lasts.
         shared: whether the rule had tripped while the peers were in trouble.
         calls_since: the candidate's calls since that trouble ended.
+        lately: calls and bad ones of each peer of the first view, older ones counting for less.
     """
 
     states: tuple[ShockState, ...]
@@ -48,6 +51,7 @@ class Weighed:
     trouble_ended: datetime | None = None
     shared: bool = False
     calls_since: int = 0
+    lately: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,10 @@ def begin(beside: Beside) -> Weighing:
     """Before any window."""
     return Weighing(
         rules={
-            name: Weighed(states=tuple(common_shock.start(view.test) for view in views))
+            name: Weighed(
+                states=tuple(common_shock.start(view.test) for view in views),
+                lately=((0.0, 0.0),) * len(views[0].members),
+            )
             for name, views in beside.views.items()
         }
     )
@@ -158,6 +165,7 @@ def _take(
     tripped: Collection[str],
 ) -> Weighing:
     rules = {}
+    so_far = replace(so_far, rules={name: _aged(weighed) for name, weighed in so_far.rules.items()})
     own_calls = own.calls if own is not None else 0
     for name, weighed in so_far.rules.items():
         states = []
@@ -167,7 +175,10 @@ def _take(
             states.append(
                 common_shock.step(view.test, state, calls=calls, bad=bad, peer_calls=peer_calls, peer_bad=peer_bad)
             )
-        rules[name] = _with_trouble(replace(weighed, states=tuple(states)), start, own_calls, name in tripped)
+        fresh = beside.views[name][0].unweighted(windows)
+        lately = tuple((n + calls, y + bad) for (n, y), (calls, bad) in zip(weighed.lately, fresh, strict=True))
+        stepped = replace(weighed, states=tuple(states), lately=lately)
+        rules[name] = _with_trouble(stepped, start, own_calls, name in tripped)
     peer_calls_now = sum(window.calls for window in windows if window is not None)
     return replace(
         so_far,
@@ -190,6 +201,15 @@ def _with_trouble(weighed: Weighed, start: datetime, own_calls: int, tripped: bo
     return replace(weighed, shared=True) if tripped and weighed.trouble_since is not None else weighed
 
 
+def _aged(weighed: Weighed) -> Weighed:
+    return replace(weighed, lately=_faded(weighed.lately, 1))
+
+
+def _faded(lately: tuple[tuple[float, float], ...], windows: int) -> tuple[tuple[float, float], ...]:
+    kept = 0.5 ** (windows * (WINDOW / _HALF_LIFE))
+    return tuple((kept * n, kept * y) for n, y in lately)
+
+
 def _pass_time(beside: Beside, so_far: Weighing, since: datetime, until: datetime) -> Weighing:
     """Windows in which nobody called."""
     n = (until - since) // WINDOW
@@ -202,6 +222,7 @@ def _pass_time(beside: Beside, so_far: Weighing, since: datetime, until: datetim
                 common_shock.skip(view.test, state, n)
                 for view, state in zip(beside.views[name], weighed.states, strict=True)
             ),
+            lately=_faded(weighed.lately, n),
         )
         for name, weighed in so_far.rules.items()
     }
@@ -215,6 +236,7 @@ def _rule_to_bytes(weighed: Weighed) -> bytes:
             "trouble_ended": _text(weighed.trouble_ended),
             "shared": weighed.shared,
             "calls_since": weighed.calls_since,
+            "lately": weighed.lately,
         }
     ).encode()
     parts = [head, *(state.to_bytes() for state in weighed.states)]
@@ -234,6 +256,7 @@ def _rule_from_bytes(stored: bytes) -> Weighed:
         trouble_ended=_instant(head["trouble_ended"]),
         shared=head["shared"],
         calls_since=head["calls_since"],
+        lately=tuple((n, y) for n, y in head["lately"]),
     )
 
 

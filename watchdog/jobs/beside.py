@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,13 @@ from watchdog.core.judgement import Judgement, ReadingState
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, lag_for, watermark
 from watchdog.store import intakes
+from watchdog.store.peers import departures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from watchdog.core.beside import Beside
     from watchdog.core.judge import Progress
@@ -77,6 +81,17 @@ def trouble(deps: Deps, panel: Panel, progress: Progress, judgement: Judgement) 
         ]
     worse, heard = worse_than_usual(beside, names[0], windows)
     return since, worse, heard
+
+
+def as_they_stand(connection: Connection, watch: Watch, panel: Panel) -> Panel:
+    """A panel that was kept, with the peers that have left since."""
+    if panel.beside is None:
+        return panel
+    left = departures(connection, watch.id)
+    peers = tuple(
+        replace(peer, left_at=left[peer.prompt_id][0], why_left=left[peer.prompt_id][1]) for peer in panel.beside.peers
+    )
+    return replace(panel, beside=replace(panel.beside, peers=peers))
 
 
 def lag_of(deps: Deps, watch: Watch, beside: Beside, i: int) -> timedelta:

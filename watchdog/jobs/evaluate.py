@@ -8,7 +8,7 @@ evidence, the verdict, the incident's intent and the notice commit together, by 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
@@ -18,6 +18,7 @@ from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import Standing
+from watchdog.core.strays import strays
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
 from watchdog.errors import PlatformError
@@ -50,6 +51,7 @@ class _Look:
     Attributes:
         feeds_sealed: until when each peer's windows are sealed by it.
         upstream: since when the peers are in trouble, how many of them, and of how many; None where they are not.
+        strays: peers that got worse by themselves, by prompt id, and why.
     """
 
     sealed_until: datetime
@@ -58,6 +60,7 @@ class _Look:
     judgement: Judgement
     decision: Decision
     upstream: tuple[datetime, int, int] | None = None
+    strays: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> int:
@@ -78,7 +81,7 @@ def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
     """The tests that judge this watch, from its frozen baseline: the same every time, so they are kept for a while."""
     kept = deps.panels.get(watch.id)
     if kept is not None and kept.is_of(watch):
-        return kept.panel
+        return beside.as_they_stand(connection, watch, kept.panel)
     baseline = watches.find_baseline(connection, watch.id)
     blocks: tuple[Summary, ...] = ()
     if baseline is not None:
@@ -196,6 +199,7 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
         judgement=judgement,
         decision=decision,
         upstream=beside.trouble(deps, panel, progress, judgement),
+        strays=strays(panel.beside, progress.weighing) if panel.beside and progress.weighing else {},
     )
 
 
@@ -223,6 +227,9 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
 def _save(connection: Connection, watch: Watch, look: _Look) -> bool:
     """False when another look was first."""
     progress = look.progress
+    for prompt_id, why in look.strays.items():
+        at = progress.weighing.until if progress.weighing else None
+        peers.leave(connection, watch.id, prompt_id, at=at or look.sealed_until, why=why)
     for owner, until in {watch.id: look.sealed_until, **look.feeds_sealed}.items():
         intakes.seal(connection, owner, until)
     return watches.save_judgement(

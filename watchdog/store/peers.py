@@ -51,6 +51,12 @@ def peers_of(connection: Connection, watch_id: str) -> tuple[Peer, ...]:
     return tuple(_peer_of(row) for row in rows)
 
 
+def departures(connection: Connection, watch_id: str) -> dict[str, tuple[datetime | None, str]]:
+    """Prompt id -> when the peer left, and why; without what was usual for it, which never changes."""
+    query = select(peers.c.prompt_id, peers.c.left_at, peers.c.why_left).where(peers.c.watch_id == watch_id)
+    return {row.prompt_id: (row.left_at, row.why_left) for row in connection.execute(query)}
+
+
 def leave(connection: Connection, watch_id: str, prompt_id: str, *, at: datetime, why: str) -> bool:
     """The peer's windows from `at` on do not count; False when it has left already."""
     where = (peers.c.watch_id == watch_id) & (peers.c.prompt_id == prompt_id) & peers.c.left_at.is_(None)
