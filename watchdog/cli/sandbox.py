@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from watchdog.cli.compose import platform_of, policy_of
+from watchdog.cli.compose import platform_of, policy_of, status_pages_of
 from watchdog.clock import ScaledClock, SystemClock
 from watchdog.config.packs import load_rules
 from watchdog.config.secret import SecretRef
@@ -69,6 +69,7 @@ class Sandbox:
             notifier=notifier,
             clock=self.clock,
             standing=Standing(policy=policy_of(self.settings)),
+            status_pages=status_pages_of(self.settings, self.clock),
         )
 
 

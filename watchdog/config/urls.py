@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F:]+")
 _SQLITE = "sqlite:///"
-_TOKEN_IN_THE_OPEN = "which would send the token unencrypted"
+_IN_THE_OPEN = "which would send the token unencrypted"
 _POSTGRES = ("postgresql", "postgresql+psycopg")
 STORE_ALLOWED = (
     '"sqlite:///promptwatch.db" (relative to the folder of this file), "sqlite:////absolute/path.db", '
@@ -43,7 +43,7 @@ def status_page(example: str) -> Kind:
     return _web(allowed, path=True, risk="which anybody on the way could answer in its place")
 
 
-def check_web_address(address: str, *, risk: str = _TOKEN_IN_THE_OPEN) -> SplitResult:
+def check_web_address(address: str, *, risk: str = _IN_THE_OPEN) -> SplitResult:
     """
     Args:
         risk: what is wrong with plain http, as the end of the message.
@@ -145,7 +145,7 @@ def secret(*, web_address: bool = False) -> Kind:
     return Kind(allowed=SECRET_ALLOWED, parse=parse, secret=True, schema=matching(SECRET_PATTERN))
 
 
-def _web(allowed: str, *, path: bool, risk: str = _TOKEN_IN_THE_OPEN) -> Kind:
+def _web(allowed: str, *, path: bool, risk: str = _IN_THE_OPEN) -> Kind:
     def parse(value: object, _: Surroundings) -> str:
         address = text_of(value)
         parts = check_web_address(address, risk=risk)
