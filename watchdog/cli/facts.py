@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from watchdog.store import events, incidents, intakes, outbox, watches
+from watchdog.store import events, findings, incidents, intakes, outbox, watches
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,6 +58,7 @@ def watch_facts(connection: Connection, watch: Watch) -> dict[str, Any]:
         "other_version_calls": intake.other_versions if intake else 0,
         "rejected_rows": dict(intake.rejected) if intake else {},
         "rules": watches.readings_of(connection, watch.id),
+        "findings": finding_facts(connection, watch.id),
     }
 
 
@@ -81,12 +82,21 @@ def incident_facts(connection: Connection, incident: Incident) -> dict[str, Any]
         "rules": [dict(reading) for reading in incident.tripped],
         "restored": numbers(incident.restored),
         "watch_id": incident.watch_id,
+        "findings": finding_facts(connection, incident.id),
         "history": history_facts(connection, incident.id),
         "notices": [
             {"key": p.key, "state": p.state.value, "attempts": p.attempts, "error": p.error or None}
             for p in outbox.parcels(connection, thread=incident.id)
         ],
     }
+
+
+def finding_facts(connection: Connection, subject: str) -> list[dict[str, Any]]:
+    """What was found upstream, oldest first; `trouble` is null where it could not be found out."""
+    return [
+        {"at": moment(f.at), "source": f.source, "trouble": f.trouble, "line": f.line}
+        for f in findings.findings_of(connection, subject)
+    ]
 
 
 def history_facts(connection: Connection, subject: str) -> list[dict[str, Any]]:

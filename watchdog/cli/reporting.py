@@ -212,10 +212,20 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             for r in map(Reading.from_json, watch["rules"])
         ],
     )
+    _findings(console, [*watch["findings"], *(incident["findings"] if incident else ())])
     for title, events in (("Watch", watch["history"]), ("Incident", incident["history"] if incident else ())):
         for event in events:
             arrow = f"{event['from'] or '-'} -> {event['to']}"
             say(console, f"{event['at']}  {title:<8}  {arrow:<24}  {event['detail']}")
+
+
+def _findings(console: Console, findings: list[dict[str, Any]]) -> None:
+    """What was found upstream; a line names its source and its time, the day stands before it."""
+    if findings:
+        say(console, "Upstream", style="bold")
+    for finding in findings:
+        mark = {True: "trouble", False: "fine", None: "unknown"}[finding["trouble"]]
+        say(console, f"  {finding['at'][:10]}  {mark:<8}  {finding['line']}")
 
 
 def _numbers(console: Console, watch: dict[str, Any], incident: dict[str, Any] | None) -> None:

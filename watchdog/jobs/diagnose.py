@@ -57,7 +57,7 @@ class Subject:
     What is to be diagnosed.
 
     Attributes:
-        id: of the watch or incident, and of the thread in which people are told.
+        id: of the watch or incident.
         n: 1 for the first look, 2 for the one after a revert that did not help.
         calls_of: whose calls are looked at: the watch's id for the candidate's, the incident's for those of the
             version that was put back.
@@ -111,7 +111,7 @@ def of_watches(deps: Deps, thread: str, watch_ids: Iterable[str], now: datetime)
     Raises: StoreError.
     """
     with deps.store.read() as connection:
-        subjects = [s for watch_id in watch_ids for s in _of_watch(connection, watch_id, thread)]
+        subjects = [s for watch_id in watch_ids for s in _of_watch(connection, watch_id)]
     if not subjects:
         return 0
     seen = _look(deps, {subject.provider for subject in subjects})
@@ -124,7 +124,7 @@ def _due(connection: Connection, now: datetime) -> list[Subject]:
     found += [_of_incident(connection, i, 2) for i in findings.upstream_undiagnosed(connection, since=since)]
     due = [subject for subjects in found for subject in subjects if _saga_is_through(connection, subject, now)]
     for watch_id in findings.watches_undiagnosed(connection):
-        due += _of_watch(connection, watch_id, watch_id)
+        due += _of_watch(connection, watch_id)
     return due
 
 
@@ -139,12 +139,12 @@ def _of_incident(connection: Connection, incident_id: str, n: int) -> list[Subje
     return [Subject(id=incident.id, n=n, watch=watch, provider=provider, calls_of=calls_of)]
 
 
-def _of_watch(connection: Connection, watch_id: str, thread: str) -> list[Subject]:
+def _of_watch(connection: Connection, watch_id: str) -> list[Subject]:
     watch = watches.find_watch(connection, watch_id)
     if watch is None:
         return []
     provider = findings.provider_of(connection, watch_id)
-    return [Subject(id=thread, n=1, watch=watch, provider=provider, calls_of=watch_id)]
+    return [Subject(id=watch_id, n=1, watch=watch, provider=provider, calls_of=watch_id)]
 
 
 def _saga_is_through(connection: Connection, subject: Subject, now: datetime) -> bool:
@@ -223,7 +223,8 @@ def _tell_all(deps: Deps, thread: str, n: int, subjects: list[Subject], seen: Se
         told = outbox.parcels(connection, thread=thread)
         if not told or not outbox.put(connection, messages.diagnosis(told[-1].notice, found, n, now)):
             return 0
-        findings.add_findings(connection, thread, found)
+        for subject in subjects:
+            findings.add_findings(connection, subject.id, found)
     log.info(
         "looked upstream",
         extra={"action": "diagnosed", "subject": thread, "findings": {f.source: f.trouble for f in found}},
@@ -237,18 +238,23 @@ def _findings(connection: Connection, subjects: list[Subject], seen: Seen, now: 
     found = [of_status_page(page, now) for name, page in seen.pages.items() if "" in providers or name in providers]
     if seen.health is not None:
         found.append(of_gateway(seen.health, now))
-    return found + [_application(connection, subject, now) for subject in subjects]
+    return found + [_application(connection, subject, now, alone=len(subjects) == 1) for subject in subjects]
 
 
-def _application(connection: Connection, subject: Subject, now: datetime) -> Finding:
+def _application(connection: Connection, subject: Subject, now: datetime, *, alone: bool) -> Finding:
+    """
+    Args:
+        alone: the thread is about this prompt only, so that nobody has to be told which it is.
+    """
     watch = subject.watch
     baseline = watches.find_baseline(connection, watch.id)
     before = None
     if baseline is not None:
         span = baseline.until_at - baseline.from_at
-        before = Observed(calls=baseline.summary, span=span, label=watch.control_label)
+        before = Observed(calls=baseline.summary, span=span)
     label = watch.candidate_label if subject.calls_of == watch.id else watch.control_label
-    return of_application(before, _observed(connection, subject, label), now)
+    observed = _observed(connection, subject, label if alone else f"{watch.prompt_slug} {label}")
+    return of_application(before, observed, now)
 
 
 def _observed(connection: Connection, subject: Subject, label: str) -> Observed:

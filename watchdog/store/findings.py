@@ -25,7 +25,7 @@ _OVER = (Recovery.RECOVERED.value, Recovery.UPSTREAM_SUSPECTED.value, Recovery.U
 def add_findings(connection: Connection, subject: str, found: Iterable[Finding]) -> None:
     """
     Args:
-        subject: id of the watch or incident; the thread in which people are told.
+        subject: id of the watch or incident.
     """
     rows = [{"subject": subject, "at": f.at, "source": f.source, "trouble": f.trouble, "line": f.line} for f in found]
     if rows:
