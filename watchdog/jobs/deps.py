@@ -65,6 +65,8 @@ class Deps:
     Attributes:
         standing: shared by all threads; only a reload assigns to it.
         status_pages: of the providers; None where none is configured, and then none is asked.
+        look_budget_s: > 0; of all questions of a diagnosis together, in seconds of the wall: a little more than one
+            page or the gateway may take.
         reads: how many HTTP reads may run at once.
         drafts: baselines that are half read, by watch id; a restart reads them anew.
         panels: the tests of open watches; a restart puts them together anew, alike to the bit.
@@ -76,6 +78,7 @@ class Deps:
     clock: Clock
     standing: Standing
     status_pages: StatusPages | None = None
+    look_budget_s: float = 4.0
     bell: Bell = field(default_factory=Bell)
     reads: int = 4
     drafts: dict[str, Draft] = field(default_factory=dict)

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Of all questions together, in seconds of the wall; a little more than one page or the gateway may take.
-BUDGET_S = 4.0
 # What is older is history: the provider's page says how it is now.
 FRESH = timedelta(hours=1)
 # The rollback goes first. One that is stuck for so long may well want to know how the gateway is.
@@ -111,8 +109,9 @@ def of_watches(deps: Deps, thread: str, watch_ids: Iterable[str], now: datetime)
     Raises: StoreError.
     """
     with deps.store.read() as connection:
+        told = findings.was_told(connection, thread, 1)
         subjects = [s for watch_id in watch_ids for s in _of_watch(connection, watch_id)]
-    if not subjects:
+    if told or not subjects:
         return 0
     seen = _look(deps, {subject.provider for subject in subjects})
     return _tell_all(deps, thread, 1, subjects, seen, now)
@@ -160,8 +159,8 @@ def _look(deps: Deps, providers: set[str]) -> Seen:
     reports = {name: _aside(partial(_page, deps.status_pages, name)) for name in asked}
     health = _aside(deps.platform.health)
     everybody: list[Future[Any]] = [*reports.values(), health]
-    wait(everybody, timeout=BUDGET_S)
-    late = f"no answer within {BUDGET_S:g} s"
+    wait(everybody, timeout=deps.look_budget_s)
+    late = f"no answer within {deps.look_budget_s:g} s"
     pages = {
         name.casefold(): _answer(
             report, StatusReport(provider=name, trouble=None, problem=f"could not be read: {late}")

@@ -70,6 +70,11 @@ def watches_undiagnosed(connection: Connection) -> tuple[str, ...]:
     return _ids(connection, select(watches.c.id).where(wanted).order_by(watches.c.opened_at, watches.c.id))
 
 
+def was_told(connection: Connection, thread: str, n: int) -> bool:
+    """Whether people were told of the n-th diagnosis."""
+    return connection.execute(select(outbox.c.seq).where(outbox.c.key == diagnosis_key(thread, n))).first() is not None
+
+
 def provider_of(connection: Connection, watch_id: str) -> str:
     """Whom the calls of the watch go to; empty where that is not known."""
     return connection.execute(select(watches.c.provider).where(watches.c.id == watch_id)).scalar() or ""
