@@ -189,8 +189,10 @@ def _status_pages(settings: Settings) -> Iterator[Finding]:
             report = pages.look(provider)
             if report is not None:
                 line = of_status_page(report, SystemClock().now()).line
-                ok = None if report.problem else True
-                yield Finding(what="status page", ok=ok, detail=line)
+                if report.problem:
+                    yield Finding(what="status page", ok=None, detail=f"{line}; check the address under [status]")
+                else:
+                    yield Finding(what="status page", ok=True, detail=line)
     finally:
         pages.close()
 

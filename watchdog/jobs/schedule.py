@@ -38,6 +38,7 @@ _SHORTEST_PERIOD_S = 0.05
 _ACTOR_PERIOD_S = 1.0
 _SENDER_PERIOD_S = 2.0
 _DIAGNOSIS_PERIOD_S = 5.0
+_SHORTEST_DIAGNOSIS_PERIOD_S = 0.2
 
 
 class Every(BaseTrigger):  # type: ignore[misc]
@@ -119,7 +120,9 @@ class Schedule:
         A thread of its own: what is asked of strangers may take seconds, and neither a verdict nor a revert waits for
         it. Not at the end: what is not known by then, the next process asks.
         """
-        self._loop(self._silent, _DIAGNOSIS_PERIOD_S, self._diagnose_once)
+        # A fast clock is no reason to look at the database all the time.
+        period_s = max(_DIAGNOSIS_PERIOD_S, _SHORTEST_DIAGNOSIS_PERIOD_S * self._deps.clock.speed)
+        self._loop(self._silent, period_s, self._diagnose_once)
 
     def _diagnose_once(self) -> int:
         return 0 if self._stop.is_set() else diagnose.run(self._deps, self._deps.clock.now())
