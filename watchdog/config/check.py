@@ -165,8 +165,7 @@ def _summary(settings: Settings) -> Iterator[str]:
     yield f"A promotion is watched for {length} and compared with the {baseline} before it."
     yield f"After a revert the numbers have {duration_text(settings.recovery.deadline)} to come back."
     if pages := settings.status.pages:
-        whose = ", ".join(pages)
-        yield f"When production got worse, the watchdog looks at the status of {whose}."
+        yield f"When production got worse, the status of {', '.join(pages)} is looked at."
     match watch.act:
         case Action.ALERT:
             yield "The watchdog may only alert."
