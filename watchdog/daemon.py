@@ -58,6 +58,8 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.schedule.stop()
         self.deps.platform.close()
+        if self.deps.status_pages is not None:
+            self.deps.status_pages.close()
         self.deps.store.close()
         self._lock.__exit__()
         log.info("stopped", extra={"action": "stopped"})

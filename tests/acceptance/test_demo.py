@@ -87,10 +87,10 @@ def test_the_platform_has_one_revert_in_its_audit_log(finished):
 
 
 def test_slack_has_one_message_that_tells_how_it_ended(finished):
-    """And the steps as replies in its thread."""
+    """And the steps as replies in its thread, with what was found upstream."""
     slack = finished.report["slack"]
 
-    assert (1, 3) == (slack["root_messages"], slack["replies"])
+    assert (1, 4) == (slack["root_messages"], slack["replies"])
     assert "is-prime: recovered on v1.0.0 after reverting v1.2.0" in slack["text"]
 
 
@@ -133,7 +133,7 @@ def test_for_people_it_explains_its_clock_and_sums_up(finished, tmp_path):
     assert "Its clock runs 120 times as fast as yours" in lines[0]
     assert lines[-1].startswith("The demo went as it should, in ")
     assert "rollback  is-prime back to v1.0.0: done, and recovered" in lines
-    assert "Slack     1 message with 3 replies in its thread" in lines
+    assert "Slack     1 message with 4 replies in its thread" in lines
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,8 +8,9 @@ import shutil
 import pytest
 
 from tests.acceptance.guarded import Guarded
-from tests.acceptance.shell import promptwatch
+from tests.acceptance.shell import eventually, promptwatch
 from tests.acceptance.test_refusals import with_permissions
+from watchdog.embedded.status_page import Indicator
 from watchdog.embedded.tokens import Scope
 
 pytestmark = pytest.mark.acceptance
@@ -123,3 +124,55 @@ def test_the_other_watchdog_on_pypi_is_told_of(guarded, tmp_path_factory):
     assert 0 == ended.status
     (noted,) = [line for line in ended.out.splitlines() if line.startswith("note")]
     assert "package: the import name `watchdog` is shared with" in noted
+
+
+def with_status_page(guarded, url):
+    config = guarded.folder / "config.toml"
+    config.write_text(f'{config.read_text()}\n[status]\nOpenAI = "{url}"\n')
+
+
+def test_a_status_page_is_tried_and_quoted(guarded):
+    """What it says is no failure of ours, be it ever so bad."""
+    with_status_page(guarded, f"{guarded.url}/status")
+    guarded.platform.admin.say_status(Indicator.MAJOR, incident="Elevated errors")
+
+    ended = guarded.promptwatch("doctor")
+
+    assert 0 == ended.status
+    (line,) = [line for line in ended.out.splitlines() if "status page" in line]
+    assert line.startswith("ok    status page: OpenAI status page at ")
+    assert '"Partial System Outage"; open incident "Elevated errors" since ' in line
+
+
+def test_a_status_page_that_cannot_be_read_is_a_note(guarded):
+    """Nothing is guarded less; what to mend is said."""
+    with_status_page(guarded, guarded.url)
+
+    ended = guarded.promptwatch("doctor")
+
+    assert 0 == ended.status
+    (line,) = [line for line in ended.out.splitlines() if line.startswith("note")]
+    assert line.endswith(": could not be read: answered 404; check the address under [status]")
+
+
+def test_a_daemon_looks_upstream_and_show_tells_what_it_found(guarded):
+    """From the configuration to the thread in Slack and to `show`; the token stays with the platform."""
+    with_status_page(guarded, f"{guarded.url}/status")
+    guarded.adopted()
+    guarded.promoted_harmful()
+    guarded.platform.admin.say_status(Indicator.CRITICAL, incident="Elevated errors")
+
+    with guarded.daemon():
+        eventually(lambda: any("status page" in message.text for message in guarded.slack.messages()))
+    (listed,) = json.loads(guarded.promptwatch("incidents", "--json").out)
+    shown = guarded.promptwatch("show", listed["id"][:8]).out
+    told = json.loads(guarded.promptwatch("show", listed["id"], "--json").out)
+
+    assert ["status:OpenAI", "gateway", "application"] == [f["source"] for f in told["incident"]["findings"]]
+    assert [True, False, False] == [f["trouble"] for f in told["incident"]["findings"]]
+    assert [] == told["watch"]["findings"]
+    lines = shown[shown.index("Upstream\n") :].splitlines()[1:4]
+    assert ["trouble", "fine", "fine"] == [line.split()[1] for line in lines]
+    assert '"Major System Outage"; open incident "Elevated errors"' in lines[0]
+    assert "points at the prompt" in lines[2]
+    assert [] == [m for m in guarded.slack.messages() if guarded.env["PROMPTHELM_TOKEN"] in str(m)]

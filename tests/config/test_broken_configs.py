@@ -54,7 +54,49 @@ BROKEN = [
         column=2,
         key="recovry",
         message="unknown key `recovry`; did you mean `recovery`? allowed: `platform`, `watch`, `rules`, `prompts`, "
-        "`recovery`, `slack`, `store`, `log`",
+        "`recovery`, `status`, `slack`, `store`, `log`",
+    ),
+    Broken(
+        why="a status page over plain http",
+        text='[status]\nopenai = "http://status.openai.com"',
+        line=6,
+        column=1,
+        key="status.openai",
+        message='got "http://status.openai.com", which anybody on the way could answer in its place; must be the '
+        'address of a status page, such as "https://status.openai.com"; https unless it is this machine',
+    ),
+    Broken(
+        why="a status page with a password",
+        text='[status]\nopenai = "https://me:hush@status.openai.com"',
+        line=6,
+        column=1,
+        key="status.openai",
+        message="holds a user name or password (not shown); must be the address of a status page, such as "
+        '"https://status.openai.com"; https unless it is this machine',
+    ),
+    Broken(
+        why="one provider twice",
+        text='[status]\nopenai = "https://a.example"\nOpenAI = "https://b.example"',
+        line=7,
+        column=1,
+        key="status.OpenAI",
+        message="is the same provider as `openai`; case does not matter, keep one of them",
+    ),
+    Broken(
+        why="a provider without a name",
+        text='[status]\n" " = "https://a.example"',
+        line=6,
+        column=1,
+        key="status.` `",
+        message='must be the name of a provider as calls carry it, such as "openai", of at most 60 characters',
+    ),
+    Broken(
+        why="status pages that are no table",
+        text='[log]\n[[status]]\nopenai = "https://a.example"',
+        line=6,
+        column=3,
+        key="status",
+        message="got an array; must be a table, opened by the line `[status]`",
     ),
     Broken(
         why="a key in the wrong table",

@@ -133,6 +133,15 @@ def test_the_report_reads_as_a_whole(bench: Bench) -> None:
     ) == report
 
 
+def test_whom_the_watchdog_asks_is_said(bench: Bench) -> None:
+    """And nothing is said where nobody is asked."""
+    pages = '[status]\nopenai = "https://a.example"\nanthropic = "https://b.example"\n'
+    said = "When production got worse, the status of openai, anthropic is looked at."
+
+    assert said in lines(check(bench.load(PLATFORM + pages), bench.env))
+    assert "status of" not in "\n".join(lines(check(bench.load(PLATFORM), bench.env)))
+
+
 def test_the_strength_at_typical_rates_is_a_table(bench: Bench) -> None:
     """Where nothing is known of the traffic; what is assumed stands above it."""
     report = lines(check(bench.load(f'{PLATFORM}[rules]\npacks = ["cost-guard"]'), bench.env))

@@ -175,7 +175,8 @@ def described(schema: dict[str, Any], root: dict[str, Any], path: tuple[str, ...
     elif isinstance(inner, dict) and "$ref" in inner:
         yield from described(inner, root, (*path, "*"))
     elif text:
-        yield ".".join(path), text.partition("\n")[0]
+        named = (*path, "*") if "propertyNames" in schema else path
+        yield ".".join(named), text.partition("\n")[0]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,8 @@ def test_the_example_fits_with_and_without_its_comments() -> None:
         ('[slack]\nchannel = "#alerts"', ["slack.channel"]),
         ('[slack]\ntoken = "xoxb-1"', ["slack.token"]),
         ('[platform.paths]\npromote = "/p/{prompt_id}"', ["platform.paths.promote"]),
+        ('[status]\nopenai = "status.openai.com"', ["status.openai"]),
+        ('[status]\n" " = "https://status.openai.com"', ["status"]),
     ],
 )
 def test_a_broken_configuration_does_not_fit(text: str, where: list[str]) -> None:
@@ -112,6 +114,8 @@ def leaves(schema: dict[str, Any], root: dict[str, Any], path: tuple[str, ...] =
             yield from leaves(value, root, (*path, name))
     elif isinstance(inner, dict) and "$ref" in inner:
         yield from leaves(inner, root, (*path, "*"))
+    elif "propertyNames" in schema:
+        yield (*path, "*")
     else:
         yield path
 

@@ -199,6 +199,16 @@ def test_the_example_is_valid_as_it_is() -> None:
     assert (WatchSettings(), LogSettings(), None) == (settings.watch, settings.log, settings.slack)
 
 
+def test_nobody_is_asked_how_he_is_unless_it_is_configured(bench: Bench) -> None:
+    """Pages are kept by the names that the file gives, without a slash at the end; without a table there are none."""
+    pages = '[status]\nOpenAI = "https://status.openai.com/"\n"my provider" = "http://127.0.0.1:8787/status"\n'
+
+    assert {} == bench.load(PLATFORM).status.pages
+    assert {"OpenAI": "https://status.openai.com", "my provider": "http://127.0.0.1:8787/status"} == bench.load(
+        PLATFORM + pages
+    ).status.pages
+
+
 def test_the_example_is_valid_with_every_line_switched_on(bench: Bench) -> None:
     """What the example shows in comments is no less true than the rest."""
     bench.write("pem", "company-ca.pem")

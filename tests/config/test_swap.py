@@ -64,6 +64,7 @@ def test_another_order_of_the_overrides_is_a_change(bench: Bench) -> None:
         ("", ("slack",)),
         (SLACK + '[store]\nurl = "sqlite:///other.db"\n', ("store.url",)),
         (SLACK + '[log]\nformat = "json"\n', ("log.format",)),
+        (SLACK + '[status]\nopenai = "https://status.openai.com"\n', ("status",)),
         (SLACK + '[watch]\nenvironment = "staging"\nsegment_by = "task"\n', ("watch.environment", "watch.segment_by")),
         (SLACK + '[watch]\ntick = "10s"\n', ()),
     ],

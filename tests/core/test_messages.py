@@ -12,6 +12,7 @@ from watchdog.core.incident import Recovery
 from watchdog.core.model import ActorType
 from watchdog.core.notice import Notice, Tone
 from watchdog.core.rollback import Event, SagaState
+from watchdog.core.upstream import Finding
 
 WATCH = watch(first_call_at=T0, judged_until=T0 + 2 * MINUTE)
 
@@ -132,3 +133,33 @@ def test_a_notice_survives_being_stored() -> None:
     notice = messages.tripped(incident(SagaState.INTENT), WATCH, T0)
 
     assert notice == Notice.from_json(notice.to_json())
+
+
+def test_a_diagnosis_says_what_was_found_and_leaves_the_incident_where_it_stands() -> None:
+    """What points upstream comes first; the headline and the facts are those of the message before."""
+    standing = messages.tripped(incident(SagaState.INTENT), WATCH, T0)
+    found = [
+        Finding(source="gateway", trouble=False, line="gateway: well", at=T0),
+        Finding(source="application", trouble=None, line="application: few", at=T0),
+        Finding(source="status:openai", trouble=True, line="openai: outage", at=T0),
+    ]
+
+    notice = messages.diagnosis(standing, found, 2, T0 + MINUTE)
+
+    assert (
+        "Points upstream of the prompt: openai status page.\nopenai: outage\napplication: few\ngateway: well"
+        == notice.step
+    )
+    assert (f"{standing.thread}:diagnosis:2", T0 + MINUTE) == (notice.key, notice.at)
+    assert standing == replace(notice, key=standing.key, step=standing.step, at=standing.at)
+
+
+def test_a_long_diagnosis_is_cut() -> None:
+    """What is left out is counted, and where to see it is said."""
+    standing = messages.tripped(incident(SagaState.INTENT), WATCH, T0)
+    found = [Finding(source=f"status:{i}", trouble=False, line=f"{i}: well", at=T0) for i in range(9)]
+
+    lines = messages.diagnosis(standing, found, 1, T0).step.split("\n")
+
+    assert 8 == len(lines)
+    assert f"3 more findings: see `promptwatch show {standing.thread[:8]}`" == lines[-1]

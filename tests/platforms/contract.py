@@ -385,6 +385,13 @@ def test_the_clock_skew_is_known_after_an_answer(world: World) -> None:
     assert skew is None or abs(skew) < timedelta(seconds=2)
 
 
+def test_a_gateway_that_is_well_says_so(world: World) -> None:
+    """Where the platform has such an endpoint at all."""
+    health = world.platform.health()
+
+    assert health is None or health.well is True
+
+
 def test_the_compare_page_can_be_opened(world: World) -> None:
     """Where the platform has one."""
     prompt_id = world.prompt("support")

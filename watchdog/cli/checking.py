@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import typer
 from sqlalchemy import make_url, text
 
-from watchdog.cli.compose import is_needed, platform_of, slack_of
+from watchdog.cli.compose import is_needed, platform_of, slack_of, status_pages_of
 from watchdog.cli.exits import FAILED, OK, USAGE, err, out, say, stop
 from watchdog.cli.where import required_settings
 from watchdog.clock import SystemClock
 from watchdog.core import words
+from watchdog.core.diagnosis import of_status_page
 from watchdog.errors import ConfigError, NotifyError, StoreError
 from watchdog.store.database import Store
 
@@ -126,6 +127,7 @@ def doctor(config: Path | None, *, as_json: bool) -> None:
     settings = required_settings(config)
     findings = [
         *_platform(settings),
+        *_status_pages(settings),
         *_store(settings),
         *_slack(settings),
         _package(),
@@ -175,6 +177,24 @@ def _skew(platform: PromptPlatform) -> Finding:
     if abs(skew) >= _SKEW_WORTH_TELLING:
         return Finding(what=what, ok=None, detail=f"{off} apart from the platform's; set the time (NTP)")
     return Finding(what=what, ok=True, detail=f"within {off} of the platform's")
+
+
+def _status_pages(settings: Settings) -> Iterator[Finding]:
+    """A page that cannot be read costs a line in a message, never the guard."""
+    pages = status_pages_of(settings, SystemClock())
+    if pages is None:
+        return
+    try:
+        for provider in pages.providers:
+            report = pages.look(provider)
+            if report is not None:
+                line = of_status_page(report, SystemClock().now()).line
+                if report.problem:
+                    yield Finding(what="status page", ok=None, detail=f"{line}; check the address under [status]")
+                else:
+                    yield Finding(what="status page", ok=True, detail=line)
+    finally:
+        pages.close()
 
 
 def _store(settings: Settings) -> Iterator[Finding]:

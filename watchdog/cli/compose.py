@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from watchdog.notify.slack import SlackNotifier
     from watchdog.platforms.prompthelm import PromptHelm
     from watchdog.platforms.protocol import Access
+    from watchdog.platforms.status_page import HttpStatusPages
 
 # A proxy may hold a request for as long again as we waited for it, and no less than this is safe.
 _SETTLE_FLOOR = timedelta(seconds=30)
@@ -44,6 +45,19 @@ def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock:
         notifier=notifier_of(settings, env, console),
         clock=clock,
         standing=Standing(policy=policy_of(settings)),
+        status_pages=status_pages_of(settings, clock),
+    )
+
+
+def status_pages_of(settings: Settings, clock: Clock) -> HttpStatusPages | None:
+    """None where no page is configured: nobody is asked then."""
+    if not settings.status.pages:
+        return None
+    from watchdog.platforms.status_page import HttpStatusPages
+
+    given = settings.platform
+    return HttpStatusPages(
+        settings.status.pages, clock=clock, proxy_from_env=given.proxy_from_env, ca_file=given.ca_file
     )
 
 

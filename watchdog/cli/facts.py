@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from watchdog.store import events, incidents, intakes, outbox, watches
+from watchdog.store import events, findings, incidents, intakes, outbox, peers, watches
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from watchdog.core.incident import Incident
+    from watchdog.core.peers import Peer
     from watchdog.core.watch import Watch
     from watchdog.core.windows import Summary
 
@@ -53,11 +54,26 @@ def watch_facts(connection: Connection, watch: Watch) -> dict[str, Any]:
         "first_call_at": moment(watch.first_call_at),
         "judged_until": moment(watch.judged_until),
         "ended_at": moment(watch.ended_at),
+        "provider": watch.provider or None,
+        "peers_note": watch.peers_note or None,
+        "peers": [_peer_facts(peer) for peer in peers.peers_of(connection, watch.id)],
         "baseline": numbers(baseline.summary) if baseline else None,
         "candidate": numbers(watch.candidate),
         "other_version_calls": intake.other_versions if intake else 0,
         "rejected_rows": dict(intake.rejected) if intake else {},
         "rules": watches.readings_of(connection, watch.id),
+        "findings": finding_facts(connection, watch.id),
+    }
+
+
+def _peer_facts(peer: Peer) -> dict[str, Any]:
+    return {
+        "prompt": peer.slug,
+        "model": peer.model or None,
+        "calls_per_hour": round(peer.calls_per_hour, 1),
+        "baseline": numbers(peer.baseline),
+        "left_at": moment(peer.left_at),
+        "why_left": peer.why_left or None,
     }
 
 
@@ -81,12 +97,21 @@ def incident_facts(connection: Connection, incident: Incident) -> dict[str, Any]
         "rules": [dict(reading) for reading in incident.tripped],
         "restored": numbers(incident.restored),
         "watch_id": incident.watch_id,
+        "findings": finding_facts(connection, incident.id),
         "history": history_facts(connection, incident.id),
         "notices": [
             {"key": p.key, "state": p.state.value, "attempts": p.attempts, "error": p.error or None}
             for p in outbox.parcels(connection, thread=incident.id)
         ],
     }
+
+
+def finding_facts(connection: Connection, subject: str) -> list[dict[str, Any]]:
+    """What was found upstream, oldest first; `trouble` is null where it could not be found out."""
+    return [
+        {"at": moment(f.at), "source": f.source, "trouble": f.trouble, "line": f.line}
+        for f in findings.findings_of(connection, subject)
+    ]
 
 
 def history_facts(connection: Connection, subject: str) -> list[dict[str, Any]]:

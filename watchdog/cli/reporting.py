@@ -201,6 +201,8 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             ("state", watch["state"]),
             ("verdict", f"{watch['verdict']}: {watch['reason']}"),
             ("limited", watch["why_not_more"] or "no"),
+            ("peers", watch["peers_note"] or words.NOTHING),
+            *((f"  {p['prompt']}", f"left at {p['left_at']}: {p['why_left']}") for p in watch["peers"] if p["left_at"]),
         ),
     )
     _numbers(console, watch, incident)
@@ -212,10 +214,20 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             for r in map(Reading.from_json, watch["rules"])
         ],
     )
+    _findings(console, [*watch["findings"], *(incident["findings"] if incident else ())])
     for title, events in (("Watch", watch["history"]), ("Incident", incident["history"] if incident else ())):
         for event in events:
             arrow = f"{event['from'] or '-'} -> {event['to']}"
             say(console, f"{event['at']}  {title:<8}  {arrow:<24}  {event['detail']}")
+
+
+def _findings(console: Console, findings: list[dict[str, Any]]) -> None:
+    """What was found upstream; a line names its source and its time, the day stands before it."""
+    if findings:
+        say(console, "Upstream", style="bold")
+    for finding in findings:
+        mark = {True: "trouble", False: "fine", None: "unknown"}[finding["trouble"]]
+        say(console, f"  {finding['at'][:10]}  {mark:<8}  {finding['line']}")
 
 
 def _numbers(console: Console, watch: dict[str, Any], incident: dict[str, Any] | None) -> None:

@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from watchdog.cli.compose import platform_of, policy_of
+from watchdog.cli.compose import platform_of, policy_of, status_pages_of
 from watchdog.clock import ScaledClock, SystemClock
 from watchdog.config.packs import load_rules
 from watchdog.config.secret import SecretRef
-from watchdog.config.settings import PlatformSettings, Settings, StoreSettings, WatchSettings
+from watchdog.config.settings import PlatformSettings, Settings, StatusSettings, StoreSettings, WatchSettings
 from watchdog.errors import StoreUnusable
 from watchdog.jobs.deps import Deps, Standing
 from watchdog.store.database import Store
@@ -69,6 +69,7 @@ class Sandbox:
             notifier=notifier,
             clock=self.clock,
             standing=Standing(policy=policy_of(self.settings)),
+            status_pages=status_pages_of(self.settings, self.clock),
         )
 
 
@@ -112,6 +113,8 @@ class OpenSandbox(ExitStack):
             ),
             rules=load_rules(("default",)),
             watch=WatchSettings(tick=timedelta(seconds=30)),
+            # A stand-in for the page of the provider that the recorded calls went to.
+            status=StatusSettings(pages={"openai": f"{embedded.base_url}/status"}),
             store=StoreSettings(url="sqlite:///watchdog.db", folder=self._folder.absolute()),
         )
         self.world = Sandbox(

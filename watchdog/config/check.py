@@ -164,6 +164,8 @@ def _summary(settings: Settings) -> Iterator[str]:
     length, baseline = duration_text(watch.length), duration_text(watch.baseline)
     yield f"A promotion is watched for {length} and compared with the {baseline} before it."
     yield f"After a revert the numbers have {duration_text(settings.recovery.deadline)} to come back."
+    if pages := settings.status.pages:
+        yield f"When production got worse, the status of {', '.join(pages)} is looked at."
     match watch.act:
         case Action.ALERT:
             yield "The watchdog may only alert."

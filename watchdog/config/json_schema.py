@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
@@ -76,6 +76,8 @@ def _value(info: FieldInfo, defs: dict[str, Any]) -> dict[str, Any]:
     kind = _kind(info.metadata)
     if kind is not None:
         return _described(kind)
+    if get_origin(info.annotation) is dict:
+        return {"type": "object", "propertyNames": _names(info), "additionalProperties": _described(_item(info))}
     return _array(info)
 
 
@@ -87,18 +89,26 @@ def _tables(table: type[Table], info: FieldInfo, defs: dict[str, Any]) -> dict[s
     reference = {"$ref": f"#/$defs/{name}"}
     if not holds_many(info.annotation):
         return dict(reference)
-    keys = next((part.kind for part in info.metadata if isinstance(part, KeyedBy)), None)
-    if keys is None:
+    if get_origin(info.annotation) is not dict:
         return {"type": "array", "items": reference}
-    return {"type": "object", "propertyNames": dict(keys.schema), "additionalProperties": reference}
+    return {"type": "object", "propertyNames": _names(info), "additionalProperties": reference}
+
+
+def _names(info: FieldInfo) -> dict[str, object]:
+    """What names the user may choose."""
+    return dict(next(part.kind for part in info.metadata if isinstance(part, KeyedBy)).schema)
+
+
+def _item(info: FieldInfo) -> Kind:
+    """Of the values of a dict or an array."""
+    return next(
+        kind for part in _inner(info.annotation) if (kind := _kind(getattr(part, "__metadata__", ()))) is not None
+    )
 
 
 def _array(info: FieldInfo) -> dict[str, Any]:
     """An array of texts, each of one kind; it may be optional."""
-    item = next(
-        kind for part in _inner(info.annotation) if (kind := _kind(getattr(part, "__metadata__", ()))) is not None
-    )
-    schema: dict[str, Any] = {"type": "array", "items": _described(item)}
+    schema: dict[str, Any] = {"type": "array", "items": _described(_item(info))}
     least = next((part.min_length for part in info.metadata if hasattr(part, "min_length")), 0)
     return {**schema, "minItems": least} if least else schema
 

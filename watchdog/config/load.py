@@ -14,6 +14,7 @@ from watchdog.config.settings import (
     RecoverySettings,
     Settings,
     SlackSettings,
+    StatusSettings,
     StoreSettings,
     WatchSettings,
 )
@@ -86,6 +87,7 @@ def _settings(table: ConfigTable, ruling: Ruling, path: Path, folder: Path) -> S
             segment_by=watch.segment_by,
         ),
         recovery=RecoverySettings(deadline=table.recovery.deadline),
+        status=StatusSettings(pages=dict(table.status)),
         slack=None if table.slack is None else _slack(table.slack),
         store=StoreSettings(url=table.store.url or StoreSettings.url, folder=folder),
         log=LogSettings(level=table.log.level, format=table.log.format),

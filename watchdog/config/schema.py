@@ -7,10 +7,10 @@ The models are read by `watchdog.config.load` and, key by key, by the test that 
 from __future__ import annotations
 
 from datetime import timedelta  # noqa: TC003 - pydantic reads the annotations at run time
-from pathlib import Path  # noqa: TC003
+from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from watchdog.config.disclosure import quoted
 from watchdog.config.kinds import Kind, Surroundings, choice, count, duration, flag, matching, template, text, text_of
@@ -36,7 +36,7 @@ from watchdog.config.settings import (
     WatchSettings,
 )
 from watchdog.config.table import KeyedBy, Table, at_key, means
-from watchdog.config.urls import base_address, origin, secret, store
+from watchdog.config.urls import base_address, origin, secret, status_page, store
 from watchdog.core.rules import Action
 from watchdog.stats.eprocess import ThresholdMode  # noqa: TC001
 
@@ -219,6 +219,11 @@ class RecoveryTable(Table):
     ] = RecoverySettings.deadline
 
 
+_PROVIDER = text(
+    'the name of a provider as calls carry it, such as "openai", of at most 60 characters', r"\S(.{0,58}\S)?"
+)
+
+
 class SlackTable(Table):
     token: Annotated[SecretRef | None, secret(), means("A bot token (`xoxb-...`) with the scope `chat:write`.")] = (
         SlackSettings.token
@@ -283,9 +288,32 @@ class ConfigTable(Table):
         list[PromptsTable], means("Rules for some prompts only. The first table whose `match` fits counts.")
     ] = Field(default_factory=list)
     recovery: Annotated[RecoveryTable, means("After a revert.")] = RecoveryTable()
+    status: Annotated[
+        dict[str, Annotated[str, status_page("https://status.openai.com")]],
+        KeyedBy(_PROVIDER),
+        means(
+            "Status page of the provider that calls name so, whatever the case. Asked once after an incident, and once "
+            "more when a revert did not help; what it says goes into the message and decides nothing."
+        ),
+    ] = Field(default_factory=dict)
     slack: Annotated[
         SlackTable | None,
         means("Optional; without it notices go to the terminal. Either `token` and `channel`, or `webhook` alone."),
     ] = None
     store: Annotated[StoreTable, means("What the watchdog remembers.")] = StoreTable()
     log: Annotated[LogTable, means("What the watchdog writes to standard error.")] = LogTable()
+
+    @field_validator("status", mode="after")
+    @classmethod
+    def _one_page_a_provider(cls, pages: dict[str, str]) -> dict[str, str]:
+        known: dict[str, str] = {}
+        for provider in pages:
+            try:
+                _PROVIDER.parse(provider, Surroundings(folder=Path(), env={}))
+            except ValueError:
+                raise at_key(provider, f"must be {_PROVIDER.allowed}") from None
+            if (other := known.setdefault(provider.casefold(), provider)) != provider:
+                raise at_key(
+                    provider, f"is the same provider as {quoted(other)}; case does not matter, keep one of them"
+                )
+        return pages

@@ -129,6 +129,17 @@ class RecoverySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StatusSettings:
+    """
+    Attributes:
+        pages: by provider, as calls carry it but for its case: address of its status page, without a slash at its end.
+            No other provider is ever asked how it is.
+    """
+
+    pages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SlackSettings:
     """
     Either token and channel, or webhook; the others are None.
@@ -221,6 +232,7 @@ class Settings:
     rules: RuleSet
     watch: WatchSettings = WatchSettings()
     recovery: RecoverySettings = RecoverySettings()
+    status: StatusSettings = field(default_factory=StatusSettings)
     slack: SlackSettings | None = None
     store: StoreSettings = field(default_factory=StoreSettings)
     log: LogSettings = LogSettings()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from watchdog.core.rules import RuleSet
 
 # Tables of which nothing can be swapped: connections are open, and the log is set up.
-_FIXED_TABLES = ("platform", "slack", "store", "log")
+_FIXED_TABLES = ("platform", "status", "slack", "store", "log")
 # Of [watch]: whose calls are read, and by which label they are told apart, is decided before the first one is counted.
 _FIXED_OF_WATCH = ("environment", "segment_by")
 
@@ -84,7 +84,8 @@ def _differing(table: str, standing: object, read: object) -> Iterator[str]:
         return
     for name in _changed_names(standing, read):
         # Where the configuration lies is no key of its own.
-        yield table if name == "folder" else f"{table}.{name}"
+        # Nor are the pages of [status], whose keys are providers.
+        yield table if name in ("folder", "pages") else f"{table}.{name}"
 
 
 def _changed_names(standing: object, read: object) -> Iterator[str]:

@@ -35,7 +35,7 @@ AnyTable = TypeVar("AnyTable", bound=Table)
 
 @dataclass(frozen=True)
 class KeyedBy:
-    """Beside a dict of tables: the kind of its keys, which the user chooses."""
+    """Beside a dict: the kind of its keys, which the user chooses."""
 
     kind: Kind
 
@@ -94,7 +94,8 @@ def keys_of(model: type[Table], path: tuple[str, ...] = ()) -> Iterator[tuple[st
     for name, info in model.model_fields.items():
         inner = table_in(info.annotation)
         if inner is None:
-            yield (*path, name)
+            # A dict of single values has names that the user chooses as well.
+            yield (*path, name, "*") if get_origin(info.annotation) is dict else (*path, name)
         elif holds_many(info.annotation):
             yield from keys_of(inner, (*path, name, "*"))
         else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F:]+")
 _SQLITE = "sqlite:///"
+_IN_THE_OPEN = "which would send the token unencrypted"
 _POSTGRES = ("postgresql", "postgresql+psycopg")
 STORE_ALLOWED = (
     '"sqlite:///promptwatch.db" (relative to the folder of this file), "sqlite:////absolute/path.db", '
@@ -36,8 +37,17 @@ def base_address(example: str) -> Kind:
     return _web(f'an address such as "{example}"; https unless it is this machine', path=True)
 
 
-def check_web_address(address: str) -> SplitResult:
+def status_page(example: str) -> Kind:
+    """Like `base_address`, for a page that is asked without a token."""
+    allowed = f'the address of a status page, such as "{example}"; https unless it is this machine'
+    return _web(allowed, path=True, risk="which anybody on the way could answer in its place")
+
+
+def check_web_address(address: str, *, risk: str = _IN_THE_OPEN) -> SplitResult:
     """
+    Args:
+        risk: what is wrong with plain http, as the end of the message.
+
     Raises: ValueError: not https (http on this machine), or holds more than a host, a port and a path.
     """
     try:
@@ -57,7 +67,7 @@ def check_web_address(address: str) -> SplitResult:
         # Cloud machines serve their own credentials on link-local addresses.
         raise ValueError(f"got {shown(address)}, which is the address of no server")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(f"got {shown(address)}, which would send the token unencrypted")
+        raise ValueError(f"got {shown(address)}, {risk}")
     return parts
 
 
@@ -135,10 +145,10 @@ def secret(*, web_address: bool = False) -> Kind:
     return Kind(allowed=SECRET_ALLOWED, parse=parse, secret=True, schema=matching(SECRET_PATTERN))
 
 
-def _web(allowed: str, *, path: bool) -> Kind:
+def _web(allowed: str, *, path: bool, risk: str = _IN_THE_OPEN) -> Kind:
     def parse(value: object, _: Surroundings) -> str:
         address = text_of(value)
-        parts = check_web_address(address)
+        parts = check_web_address(address, risk=risk)
         if not path and parts.path not in ("", "/"):
             raise ValueError(f"got {shown(address)}; leave out {shown(parts.path)}, paths are set in [platform.paths]")
         return address.rstrip("/")

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from watchdog.core import words
+from watchdog.core.diagnosis import conclusion
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.judgement import Reading, ReadingState
 from watchdog.core.model import ActorType
 from watchdog.core.notice import Fact, Link, Notice, Tone
 from watchdog.core.rollback import Event, SagaState
+from watchdog.core.upstream import diagnosis_key
 from watchdog.core.watch import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from watchdog.core.model import Promotion
+    from watchdog.core.upstream import Finding
     from watchdog.core.watch import Watch
+
+# A phone shows no more.
+_MOST_FINDINGS = 6
 
 
 def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
@@ -249,6 +257,22 @@ def seeing_promotions(platform: str, since: datetime, at: datetime) -> Notice:
         "Promotions made meanwhile are watched now.",
         at=at,
     )
+
+
+def diagnosis(standing: Notice, findings: Sequence[Finding], n: int, at: datetime) -> Notice:
+    """
+    What was found upstream; where the incident stands is as it was.
+
+    Args:
+        standing: the latest notice of the thread.
+    """
+    # What points upstream is read first, and what could not be found out before what is well.
+    ranked = sorted(findings, key=lambda f: (True, None, False).index(f.trouble))
+    lines = [f.line for f in ranked[:_MOST_FINDINGS]]
+    if left := len(ranked) - len(lines):
+        lines.append(f"{words.count(left, 'more finding')}: see `promptwatch show {standing.thread[:8]}`")
+    step = "\n".join((conclusion(findings), *lines))
+    return replace(standing, key=diagnosis_key(standing.thread, n), step=step, at=at)
 
 
 def who(promotion: Promotion) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from watchdog.embedded.recordings import RecordedCall
     from watchdog.embedded.registry import Registry
     from watchdog.embedded.simulated import Disturbance, SimulatedProvider
+    from watchdog.embedded.status_page import Indicator, StatusPage
     from watchdog.embedded.tokens import Tokens
 
 _OWNER = "owner"
@@ -36,6 +37,7 @@ class Admin:
     tokens: Tokens
     simulated: SimulatedProvider
     faults: Faults
+    status_page: StatusPage
     clock: Clock
 
     def create_token(self, scopes: Iterable[Scope | str] = tuple(Scope), *, name: str = "") -> str:
@@ -182,6 +184,10 @@ class Admin:
     def disturb(self, disturbance: Disturbance) -> None:
         """Trouble of the simulated provider; see simulated.py."""
         self.simulated.disturb(disturbance)
+
+    def say_status(self, indicator: Indicator, *, incident: str = "", since: datetime | None = None) -> None:
+        """What the provider's status page, behind `/status`, says from now on; see status_page.py."""
+        self.status_page.say(indicator, incident=incident, since=since)
 
 
 def _user(actor_id: str) -> Actor:

@@ -25,6 +25,7 @@ from watchdog.embedded.pages import Pages
 from watchdog.embedded.registry import Registry
 from watchdog.embedded.serving import BACKLOG, LeavingServer, bind
 from watchdog.embedded.simulated import SimulatedProvider
+from watchdog.embedded.status_page import StatusPage
 from watchdog.embedded.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class EmbeddedPlatform:
         self.simulated = SimulatedProvider(self._database, self._executions, clock, wait_factor=wait_factor)
         self._provider: Provider = self.simulated if provider is None else provider
         self.faults = Faults()
+        status_page = StatusPage(clock)
         self.admin = Admin(
             registry=registry,
             executions=self._executions,
@@ -89,6 +91,7 @@ class EmbeddedPlatform:
             tokens=tokens,
             simulated=self.simulated,
             faults=self.faults,
+            status_page=status_page,
             clock=clock,
         )
         gateway = Gateway(registry=registry, executions=self._executions, provider=self._provider, stop=self._stop)
@@ -102,7 +105,7 @@ class EmbeddedPlatform:
         )
         door = Door(tokens=tokens, clock=clock)
         self._app: ASGIApp = Starlette(
-            routes=[*api.routes(door), *Pages(registry=registry).routes(door)],
+            routes=[*api.routes(door), *Pages(registry=registry).routes(door), *status_page.routes(door)],
             exception_handlers={HTTPException: self._route_refused},
         )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from watchdog.core.terms import Terms
     from watchdog.jobs.draft import Draft
     from watchdog.notify.protocol import Notifier
-    from watchdog.platforms.protocol import PromptPlatform
+    from watchdog.platforms.protocol import PromptPlatform, StatusPages
     from watchdog.store.database import Store
 
 
@@ -64,6 +64,9 @@ class Deps:
     """
     Attributes:
         standing: shared by all threads; only a reload assigns to it.
+        status_pages: of the providers; None where none is configured, and then none is asked.
+        look_budget_s: > 0; of all questions of a diagnosis together, in seconds of the wall: a little more than one
+            page or the gateway may take.
         reads: how many HTTP reads may run at once.
         drafts: baselines that are half read, by watch id; a restart reads them anew.
         panels: the tests of open watches; a restart puts them together anew, alike to the bit.
@@ -74,6 +77,8 @@ class Deps:
     notifier: Notifier
     clock: Clock
     standing: Standing
+    status_pages: StatusPages | None = None
+    look_budget_s: float = 4.0
     bell: Bell = field(default_factory=Bell)
     reads: int = 4
     drafts: dict[str, Draft] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """
-When things run: APScheduler for the tick, one thread for the rollbacks, one for the outbox, one that watches them.
+When things run: APScheduler for the tick, one thread for the rollbacks, one for the outbox, one that looks upstream,
+one that watches them.
 
 APScheduler 3 counts missed slots one by one and goes by the wall clock, so a stepped clock blinds it for the length of
 the step, and an exception out of its loop stops it for ever while `running` stays true. Hence a trigger that knows only
@@ -19,7 +20,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from watchdog.clock import SystemClock
 from watchdog.errors import StoreError
-from watchdog.jobs import advance, send, tick
+from watchdog.jobs import advance, diagnose, send, tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,8 @@ _SHORTEST_PATIENCE_S = 120.0
 _SHORTEST_PERIOD_S = 0.05
 _ACTOR_PERIOD_S = 1.0
 _SENDER_PERIOD_S = 2.0
+_DIAGNOSIS_PERIOD_S = 5.0
+_SHORTEST_DIAGNOSIS_PERIOD_S = 0.2
 
 
 class Every(BaseTrigger):  # type: ignore[misc]
@@ -67,12 +70,15 @@ class Schedule:
         self._patience_s = patience_s
         self.pulse = tick.Pulse()
         self._stop = threading.Event()
+        # Nobody rings for a diagnosis but the end: there is no hurry, and it finds out by itself whose turn it is.
+        self._silent = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
         )
         self._threads = [
             threading.Thread(target=self._act, name="actor", daemon=True),
             threading.Thread(target=self._send, name="sender", daemon=True),
+            threading.Thread(target=self._diagnose, name="diagnosis", daemon=True),
             threading.Thread(target=self._supervise, name="sentinel", daemon=True),
         ]
 
@@ -95,6 +101,7 @@ class Schedule:
         self._stop.set()
         self._deps.bell.actor.set()
         self._deps.bell.sender.set()
+        self._silent.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
         deadline = time.monotonic() + flush_s
@@ -107,6 +114,18 @@ class Schedule:
 
     def _send(self) -> None:
         self._loop(self._deps.bell.sender, _SENDER_PERIOD_S, lambda: send.run(self._deps, self._deps.clock.now()))
+
+    def _diagnose(self) -> None:
+        """
+        A thread of its own: what is asked of strangers may take seconds, and neither a verdict nor a revert waits for
+        it. Not at the end: what is not known by then, the next process asks.
+        """
+        # A fast clock is no reason to look at the database all the time.
+        period_s = max(_DIAGNOSIS_PERIOD_S, _SHORTEST_DIAGNOSIS_PERIOD_S * self._deps.clock.speed)
+        self._loop(self._silent, period_s, self._diagnose_once)
+
+    def _diagnose_once(self) -> int:
+        return 0 if self._stop.is_set() else diagnose.run(self._deps, self._deps.clock.now())
 
     def _loop(self, bell: threading.Event, period_s: float, work: Callable[[], int]) -> None:
         """Work whenever the bell rings, and every so often: what is due later rings no bell."""

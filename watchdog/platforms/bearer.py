@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 
+class Nobody(httpx.Auth):
+    """In a `Bearer`'s place where there is no token: what is not here cannot be sent."""
+
+    generation = 0
+
+    def load(self) -> str | None:
+        return None
+
+    def renew(self, refused: int) -> bool:  # noqa: ARG002 - as of a bearer
+        return False
+
+    def hidden(self, text: str) -> str:
+        return text
+
+
 class Bearer(httpx.Auth):
     """
     The token, kept out of every frame that an error's traceback could show.

@@ -51,6 +51,7 @@ class Deadline:
     """
 
     def __init__(self, clock: Clock, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
         self._clock = clock
         self._end = clock.monotonic() + timeout_s * clock.speed
 

@@ -20,7 +20,7 @@ import httpx
 
 from watchdog.platforms.addresses import proxy_for
 from watchdog.platforms.answers import BrokenBody, http_time, inflated, readable, retry_after_s, what_it_said
-from watchdog.platforms.bearer import Bearer
+from watchdog.platforms.bearer import Bearer, Nobody
 from watchdog.platforms.deadline import Deadline, DeadlineTransport
 from watchdog.platforms.outcomes import Fault, Outcome, change_error, read_error
 
@@ -59,6 +59,7 @@ class JsonHttp:
 
     Args:
         base_url: checked with `url_problem` by the caller.
+        read_token: None for a server that needs none, and gets none.
         timeout_s: > 0; deadline of one operation with all its attempts, in seconds of the wall.
         uniform: independent draws from [0, 1), to spread repeats.
         proxy_from_env: obey HTTPS_PROXY and its like.
@@ -70,7 +71,7 @@ class JsonHttp:
         self,
         *,
         base_url: str,
-        read_token: Callable[[], str],
+        read_token: Callable[[], str] | None,
         clock: Clock,
         uniform: Callable[[], float],
         timeout_s: float = 10.0,
@@ -81,7 +82,7 @@ class JsonHttp:
         url = httpx.URL(base_url)
         self.host = url.netloc.decode("ascii")
         self._base = base_url.rstrip("/")
-        self._bearer = Bearer(read_token)
+        self._bearer = Nobody() if read_token is None else Bearer(read_token)
         self._clock = clock
         self._uniform = uniform
         self._timeout_s = timeout_s
@@ -117,6 +118,10 @@ class JsonHttp:
                 break
             self._quiet_until = -math.inf  # the pause was as long as was asked for
         raise read_error(outcome, call, scope)
+
+    def ask(self, path: str, deadline: Deadline) -> Outcome:
+        """GET, once, within the caller's own deadline: what became of it, for those who put it in words themselves."""
+        return self._read_authorised(path, deadline)
 
     def change(self, path: str, body: Mapping[str, object], *, scope: str) -> object:
         """
@@ -189,14 +194,14 @@ class JsonHttp:
         except httpx.InvalidURL as exc:
             return Outcome(fault=Fault.NOT_SENT, message=f"this is not an address: {readable(str(exc))}")
         except httpx.TransportError as exc:
-            return self._no_answer(exc)
+            return self._no_answer(exc, deadline)
         try:
             self._note_skew(response, asked_at)
-            return replace(self._judge(response), token_generation=generation)
+            return replace(self._judge(response, deadline), token_generation=generation)
         finally:
             response.close()
 
-    def _no_answer(self, exc: httpx.TransportError) -> Outcome:
+    def _no_answer(self, exc: httpx.TransportError, deadline: Deadline) -> Outcome:
         if isinstance(exc, httpx.LocalProtocolError):
             # Its text may quote a header.
             return Outcome(fault=Fault.LOST, message="the request broke the rules of HTTP on our side")
@@ -206,10 +211,10 @@ class JsonHttp:
         if isinstance(exc, _NEVER_LEFT):
             return Outcome(fault=Fault.NOT_SENT, message=f"no connection: {readable(said)}")
         if isinstance(exc, httpx.TimeoutException):
-            return Outcome(fault=Fault.LATE, message=f"no complete answer within {self._timeout_s:g} s")
+            return Outcome(fault=Fault.LATE, message=f"no complete answer within {deadline.timeout_s:g} s")
         return Outcome(fault=Fault.LOST, message=f"the connection was lost: {readable(said) or 'no reason given'}")
 
-    def _judge(self, response: httpx.Response) -> Outcome:
+    def _judge(self, response: httpx.Response, deadline: Deadline) -> Outcome:
         status = response.status_code
         if not 200 <= status < 300:
             return self._refusal(response)
@@ -219,7 +224,7 @@ class JsonHttp:
         except BrokenBody as exc:
             return Outcome(fault=Fault.LOST if exc.half else Fault.BROKEN, message=exc.reason, status=status)
         except httpx.TransportError as exc:
-            lost = self._no_answer(exc)
+            lost = self._no_answer(exc, deadline)
             return Outcome(fault=lost.fault, message=f"{status}, then {lost.message}", status=status)
         except (ValueError, RecursionError):
             html = text.lstrip()[:1] == b"<"

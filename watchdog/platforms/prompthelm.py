@@ -16,7 +16,9 @@ from watchdog.errors import BadAnswer, ConfigError, ConfigIssue, NotSent, Refuse
 from watchdog.platforms.access_checks import check_access
 from watchdog.platforms.addresses import fill, template_problem, url_problem
 from watchdog.platforms.call_rows import FUTURE_TOLERANCE, CallQuery, read_call
+from watchdog.platforms.deadline import Deadline
 from watchdog.platforms.fields import Row, Unusable, as_row, identifier, written
+from watchdog.platforms.health import read_health
 from watchdog.platforms.http import JsonHttp
 from watchdog.platforms.paths import CALLS, COMPARE_PLACEHOLDERS, COMPARE_TEMPLATE, path_problems
 from watchdog.platforms.protocol import CallPage, RejectedRow
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
 
     from watchdog.clock import Clock
     from watchdog.core.model import Call, Feedback, Promotion, Prompt, PromptVersion
+    from watchdog.core.upstream import Health
     from watchdog.platforms.protocol import Access
 
 logger = logging.getLogger(__name__)
 
 PAGE_LIMIT = 500
+# Of the question how the gateway is: who asks has something to say, and does not wait for long.
+HEALTH_TIMEOUT_S = 3.0
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 ItemT = TypeVar("ItemT")
@@ -233,6 +238,12 @@ class PromptHelm:
         Raises: PlatformError: it did not answer, or answered that it is not well.
         """
         self._http.read(self.path("health"), {}, scope=CALLS["health"].scope)
+
+    def health(self) -> Health | None:
+        outcome = self._http.ask(
+            self.path("health"), Deadline(self._clock, min(HEALTH_TIMEOUT_S, self._options.timeout_s))
+        )
+        return read_health(outcome)
 
     def close(self) -> None:
         self._http.close()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from watchdog.core.model import Call, Feedback, Promotion, Prompt, PromptVersion
+    from watchdog.core.upstream import Health, StatusReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +114,34 @@ class PromptPlatform(Protocol):
     def access(self) -> tuple[Access, ...]:
         """Try every operation that the watchdog needs, without changing anything, and say what is refused."""
 
+    def health(self) -> Health | None:
+        """
+        How the gateway says it is, asked once and for a few seconds at most; None where the platform has no such
+        endpoint. Never raises: not to know is an answer.
+        """
+
     def compare_url(self, prompt_id: str, bad_version_id: str, good_version_id: str) -> str:
         """Address of the page that shows the difference; the empty string where the platform has none."""
+
+    def close(self) -> None:
+        """Give back connections."""
+
+
+class StatusPages(Protocol):
+    """The status pages of the providers behind a platform, read by several threads at once."""
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Whose page is known, as the configuration spells them."""
+
+    def look(self, provider: str) -> StatusReport | None:
+        """
+        What the provider says of itself, asked once and for a few seconds at most; None where no page of it is known.
+        Never raises: not to know is an answer.
+
+        Args:
+            provider: in any case.
+        """
 
     def close(self) -> None:
         """Give back connections."""
