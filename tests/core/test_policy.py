@@ -78,3 +78,20 @@ def test_tripped_rules_are_named_worst_first() -> None:
     order = [r.rule for r in judgement(Verdict.REGRESSED, ALERTING, clear, mild, TRIPPED, strong).tripped]
 
     assert ["strong", "success", "mild", "drift"] == order
+
+
+def test_what_everybody_has_is_told_and_not_reverted() -> None:
+    """Whatever the rule, the configuration and the promotion would allow."""
+    shared = reading(state=ReadingState.SHARED)
+    found = decide(judgement(Verdict.UPSTREAM, shared), watch(), allowed=Action.REVERT)
+
+    assert isinstance(found, Alert)
+    assert (shared,) == found.readings
+
+
+@pytest.mark.parametrize(("calls", "told"), [(59, False), (60, True)])
+def test_a_trip_that_the_peers_leave_open_is_told_once_it_lasts(calls: int, told: bool) -> None:
+    """With twice the calls at which it tripped; until then the next calls may tell."""
+    unclear = reading(state=ReadingState.UNCLEAR, tripped_after=30, calls=calls)
+
+    assert told is isinstance(decide(judgement(Verdict.INCONCLUSIVE, unclear), watch(), allowed=Action.REVERT), Alert)

@@ -60,8 +60,8 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
         allowed: the most that the configuration allows at all.
     """
     if judgement.verdict is not Verdict.REGRESSED:
-        if judgement.verdict is Verdict.UPSTREAM:
-            shared = tuple(r for r in judgement.readings if r.state is ReadingState.SHARED)
+        shared = tuple(r for r in judgement.readings if r.state is ReadingState.SHARED)
+        if judgement.verdict is Verdict.UPSTREAM and shared:
             return Alert(readings=shared, why_not_more=_SHARED)
         explained = tuple(r for r in judgement.readings if r.state is ReadingState.EXPLAINED)
         if judgement.verdict is Verdict.INCONCLUSIVE and explained:
