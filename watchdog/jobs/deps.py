@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchdog.clock import Clock
+    from watchdog.core.peers import Sample
     from watchdog.core.rules import RuleSet
     from watchdog.core.terms import Terms
     from watchdog.jobs.draft import Draft
@@ -70,6 +71,7 @@ class Deps:
         reads: how many HTTP reads may run at once.
         drafts: baselines that are half read, by watch id; a restart reads them anew.
         panels: the tests of open watches; a restart puts them together anew, alike to the bit.
+        census: what prompts' last calls looked like, by prompt and version, and until when; see `jobs.peers`.
     """
 
     store: Store
@@ -83,6 +85,7 @@ class Deps:
     reads: int = 4
     drafts: dict[str, Draft] = field(default_factory=dict)
     panels: Panels = field(default_factory=Panels)
+    census: dict[tuple[str, str], tuple[datetime, Sample | None]] = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:

@@ -19,7 +19,6 @@ from watchdog.core.peers import Choice, Peer, Sample, choose
 from watchdog.core.promotion import deterministic_id
 from watchdog.core.windows import Summary, summarise, window_start
 from watchdog.errors import PlatformError, Refused
-from watchdog.jobs.frames import each
 from watchdog.store import intakes, journal, watches
 from watchdog.store import peers as rows
 
@@ -43,6 +42,7 @@ _BUDGET_S = 20.0
 _MOST_LOOKED_AT = 500
 # A peer's usual calls are sampled in so many slices of the baseline, a page of each.
 _SLICES = 12
+_STILL_TRUE = timedelta(minutes=10)
 _SHORTEST_HOUR = timedelta(seconds=1)
 
 
@@ -72,7 +72,7 @@ def find(deps: Deps, watch: Watch) -> Found:
     deadline_s = deps.clock.monotonic() + _BUDGET_S * deps.clock.speed
     prompts = [p for p in deps.platform.prompts() if p.production_version_id is not None or p.id == watch.prompt_id]
     others = [p for p in prompts if p.id != watch.prompt_id][:_MOST_LOOKED_AT]
-    candidate = _sample(deps, watch, watch.prompt_id, watch.prompt_slug, watch.control_version_id)
+    candidate = _looked_up(deps, watch, watch.prompt_id, watch.prompt_slug, watch.control_version_id)
     if candidate is None:
         return Found(choice=Choice(peers=(), note="no peers: the control has no calls to compare with"), provider="")
 
@@ -80,7 +80,7 @@ def find(deps: Deps, watch: Watch) -> Found:
         if deps.clock.monotonic() > deadline_s:
             return None
         try:
-            return _sample(deps, watch, prompt.id, prompt.slug, prompt.production_version_id or "")
+            return _looked_up(deps, watch, prompt.id, prompt.slug, prompt.production_version_id or "")
         except PlatformError as exc:
             log.info(
                 "a prompt cannot be looked at as a peer",
@@ -130,31 +130,28 @@ def run(deps: Deps, now: datetime) -> int:
     """
     at = deps.platform_time(now)
     with deps.store.read() as connection:
-        unsettled = watches.open_watches(connection)
-        latest = journal.latest_versions(connection)
-    left = each(unsettled, lambda watch: _sweep(deps, watch, latest, at), action="peers_failed")
+        leaving = [(place, gone) for place in rows.places(connection) if (gone := _gone(connection, place, at))]
+        unused = rows.open_feeds(connection) - rows.feeds_in_use(connection)
+    if not leaving and not unused:
+        return 0
+    left = 0
     with deps.store.write() as connection:
+        for place, (since, why) in leaving:
+            left += rows.leave(connection, place.watch_id, place.prompt_id, at=window_start(since), why=why)
         for feed in rows.open_feeds(connection) - rows.feeds_in_use(connection):
             intakes.close_intake(connection, feed)
     return left
 
 
-def _sweep(deps: Deps, watch: Watch, latest: dict[str, str], at: datetime) -> int:
-    left = 0
-    with deps.store.write() as connection:
-        for peer in rows.peers_of(connection, watch.id):
-            if peer.left_at is not None:
-                continue
-            feed = intakes.find_intake(connection, peer.feed)
-            if latest.get(peer.prompt_id, peer.version_id) != peer.version_id:
-                moved = journal.journal(connection, peer.prompt_id)[-1].promotion
-                why, since = "was promoted itself", moved.not_before
-            elif feed is None or not feed.open or at - feed.cursor_at > PATIENCE:
-                why, since = "cannot be read", at if feed is None else feed.cursor_at
-            else:
-                continue
-            left += rows.leave(connection, watch.id, peer.prompt_id, at=window_start(since), why=why)
-    return left
+def _gone(connection: Connection, place: rows.Place, at: datetime) -> tuple[datetime, str] | None:
+    """Since when a peer is none any more, and why; None while it is."""
+    moved = journal.last_promotion(connection, place.prompt_id)
+    if moved is not None and moved.to_version_id != place.version_id:
+        return moved.not_before, "was promoted itself"
+    feed = intakes.find_intake(connection, place.feed)
+    if feed is None or not feed.open or at - feed.cursor_at > PATIENCE:
+        return at if feed is None else feed.cursor_at, "cannot be read"
+    return None
 
 
 def _unfit(deps: Deps, watch: Watch) -> dict[str, str]:
@@ -170,6 +167,19 @@ def _unfit(deps: Deps, watch: Watch) -> dict[str, str]:
         audited = ()  # the journal knows what was seen since the first start
     moved |= {p.prompt_id for p in audited if p.from_version_id != p.to_version_id}
     return dict.fromkeys(moved, "promoted lately")
+
+
+def _looked_up(deps: Deps, watch: Watch, prompt_id: str, slug: str, version_id: str) -> Sample | None:
+    """The sample that another watch took a moment ago, or a fresh one: promotions often come many at once."""
+    key = (prompt_id, version_id)
+    known = deps.census.get(key)
+    if known is not None and abs(watch.control_until - known[0]) <= _STILL_TRUE:
+        return known[1]
+    fresh = _sample(deps, watch, prompt_id, slug, version_id)
+    deps.census[key] = (watch.control_until, fresh)
+    while len(deps.census) > 2 * _MOST_LOOKED_AT:
+        deps.census.pop(next(iter(deps.census)), None)
+    return fresh
 
 
 def _sample(deps: Deps, watch: Watch, prompt_id: str, slug: str, version_id: str) -> Sample | None:

@@ -98,6 +98,13 @@ def latest_versions(connection: Connection) -> dict[str, str]:
     return {row.prompt_id: row.to_version_id for row in rows}
 
 
+def last_promotion(connection: Connection, prompt_id: str) -> Promotion | None:
+    """The one that put on production what is there now; None where nothing was ever seen."""
+    query = select(promotions).where(promotions.c.prompt_id == prompt_id)
+    row = connection.execute(query.order_by(promotions.c.at.desc(), promotions.c.seq.desc()).limit(1)).first()
+    return None if row is None else promotion_of(row)
+
+
 def promoted_between(
     connection: Connection, since: datetime, until: datetime, *, but: str
 ) -> tuple[tuple[str, Promotion], ...]:

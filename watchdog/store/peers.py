@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
@@ -49,6 +50,29 @@ def peers_of(connection: Connection, watch_id: str) -> tuple[Peer, ...]:
     """Those that have left as well, in a fixed order."""
     rows = connection.execute(select(peers).where(peers.c.watch_id == watch_id).order_by(peers.c.prompt_id))
     return tuple(_peer_of(row) for row in rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A peer that is in, of a watch that goes on: without what was usual for it, which is much to read."""
+
+    watch_id: str
+    prompt_id: str
+    version_id: str
+    feed: str
+
+
+def places(connection: Connection) -> tuple[Place, ...]:
+    """Of all watches that go on."""
+    query = (
+        select(peers.c.watch_id, peers.c.prompt_id, peers.c.version_id, peers.c.feed)
+        .join(watches, watches.c.id == peers.c.watch_id)
+        .where(peers.c.left_at.is_(None), watches.c.state.in_([state.value for state in OPEN_STATES]))
+    )
+    return tuple(
+        Place(watch_id=row.watch_id, prompt_id=row.prompt_id, version_id=row.version_id, feed=row.feed)
+        for row in connection.execute(query)
+    )
 
 
 def departures(connection: Connection, watch_id: str) -> dict[str, tuple[datetime | None, str]]:
