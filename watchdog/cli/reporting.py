@@ -13,6 +13,7 @@ from watchdog.cli.exits import FAILED, out, say, stop
 from watchdog.cli.where import store_to_read
 from watchdog.core import words
 from watchdog.core.judgement import Reading, ReadingState
+from watchdog.core.ledger import Entry
 from watchdog.core.quiet_days import describe
 from watchdog.errors import StoreUnusable
 from watchdog.notify.harmless import one_line
@@ -201,6 +202,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             ("state", watch["state"]),
             ("verdict", f"{watch['verdict']}: {watch['reason']}"),
             ("limited", watch["why_not_more"] or "no"),
+            ("a week ago", _week(watch["week"])),
         ),
     )
     _numbers(console, watch, incident)
@@ -212,10 +214,19 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             for r in map(Reading.from_json, watch["rules"])
         ],
     )
+    for entry in map(Entry.from_json, watch["ledger"]):
+        say(console, f"beside it: {entry.line}")
     for title, events in (("Watch", watch["history"]), ("Incident", incident["history"] if incident else ())):
         for event in events:
             arrow = f"{event['from'] or '-'} -> {event['to']}"
             say(console, f"{event['at']}  {title:<8}  {arrow:<24}  {event['detail']}")
+
+
+def _week(week: dict[str, Any]) -> str:
+    """How far the same hours a week ago stand beside the baseline."""
+    if week["why_not"]:
+        return f"not compared with: {week['why_not']}"
+    return f"the same hours are compared with, read to {week['read_to']}" if week["read_to"] else "not read yet"
 
 
 def _numbers(console: Console, watch: dict[str, Any], incident: dict[str, Any] | None) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from watchdog.core.calibration import Calibration
+    from watchdog.core.circumstances import Circumstances, Pace
     from watchdog.core.rules import Rule, RuleSet
     from watchdog.core.windows import Summary
     from watchdog.stats import eprocess
@@ -43,12 +44,16 @@ class Panel:
         baseline: the control's calls; None when there is no control, or too little of it.
         segments: that the baseline knows; empty when nothing tells calls apart.
         labelled: whether the baseline's calls carry labels at all.
+        pace: how often the baseline was called; None where nobody asked.
+        around: what is known beside the calls, as of this look; None where nobody asked.
     """
 
     seats: tuple[Seat, ...]
     baseline: Summary | None
     segments: tuple[str, ...] = ()
     labelled: bool = False
+    pace: Pace | None = None
+    around: Circumstances | None = None
 
     def folded(self, window: Summary) -> Summary:
         """The window with all segments that the baseline hardly knows as one: a million tenants take no room."""

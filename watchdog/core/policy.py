@@ -46,6 +46,7 @@ class Revert:
 _EXPLAINED = (
     "the requests changed, and that can explain it; unless the prompt itself became longer, then it is the cause"
 )
+_OTHERWISE = "something else than the prompt can explain it"
 
 Decision = Wait | Alert | Suggest | Revert
 
@@ -58,7 +59,7 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
     if judgement.verdict is not Verdict.REGRESSED:
         explained = tuple(r for r in judgement.readings if r.state is ReadingState.EXPLAINED)
         if judgement.verdict is Verdict.INCONCLUSIVE and explained:
-            return Alert(readings=explained, why_not_more=_EXPLAINED)
+            return Alert(readings=explained, why_not_more=_OTHERWISE if explained[0].because else _EXPLAINED)
         return Wait()
     tripped = judgement.tripped
     wanted = tripped[0].action

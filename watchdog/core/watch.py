@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchdog.core.calibration import Calibration
+    from watchdog.core.ledger import Entry
     from watchdog.core.model import Promotion
     from watchdog.core.rules import Action
     from watchdog.core.windows import Summary
@@ -64,6 +65,10 @@ class Watch:
         trouble: why the watch holds (platform failing, rows refused); empty when nothing is wrong.
         trouble_since: when that began; None when nothing is wrong.
         candidate_label, control_label: the versions as people name them; the ids where the platform did not say.
+        candidate_model, control_model: the parameter `model` of the versions; empty where it is not known.
+        ledger: what may mislead the comparison, and what was done about it, as of the last look.
+        week_read_to: the control's calls of the same hours a week ago were read as far as this; None before the first.
+        week_note: why there are none to compare with; empty where there are, or may be.
     """
 
     id: str
@@ -92,6 +97,11 @@ class Watch:
     ended_at: datetime | None
     alpha_left: float = 1.0
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    candidate_model: str = ""
+    control_model: str = ""
+    ledger: tuple[Entry, ...] = ()
+    week_read_to: datetime | None = None
+    week_note: str = ""
 
     @property
     def candidate_version_id(self) -> str:

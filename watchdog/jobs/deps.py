@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from watchdog.clock import Clock
     from watchdog.core.rules import RuleSet
     from watchdog.core.terms import Terms
-    from watchdog.jobs.draft import Draft
+    from watchdog.core.week import Week
+    from watchdog.jobs.draft import Draft, HourDraft
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform
     from watchdog.store.database import Store
@@ -67,6 +68,8 @@ class Deps:
         reads: how many HTTP reads may run at once.
         drafts: baselines that are half read, by watch id; a restart reads them anew.
         panels: the tests of open watches; a restart puts them together anew, alike to the bit.
+        weeks: what was read of the same hours a week ago, by watch id; a restart reads it from the store.
+        hour_drafts: hours that are half read, by watch id; a restart reads them anew.
     """
 
     store: Store
@@ -78,6 +81,8 @@ class Deps:
     reads: int = 4
     drafts: dict[str, Draft] = field(default_factory=dict)
     panels: Panels = field(default_factory=Panels)
+    weeks: dict[str, Week] = field(default_factory=dict)
+    hour_drafts: dict[str, HourDraft] = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:

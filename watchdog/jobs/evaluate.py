@@ -26,6 +26,7 @@ from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
 from watchdog.errors import PlatformError
 from watchdog.jobs import freeze
 from watchdog.jobs.frames import each
+from watchdog.jobs.ledger import keep_books, pace_of_blocks, surrounded
 from watchdog.store import incidents, intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from watchdog.core.ledger import Entry
     from watchdog.core.rules import Metric
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
 
 
-_HOLDING = (ReadingState.EXPLAINED, ReadingState.UNFAMILIAR)
+_HOLDING = (ReadingState.EXPLAINED, ReadingState.AWAITED, ReadingState.UNFAMILIAR)
 # A watch that changed its rules when its budget was spent has this share of it left: none to speak of, and never none.
 _LEAST_LEFT = 1e-6
 
@@ -52,6 +54,7 @@ class _Look:
     progress: Progress
     judgement: Judgement
     decision: Decision
+    ledger: tuple[Entry, ...]
 
 
 def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> int:
@@ -75,6 +78,7 @@ def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
         return kept.panel
     baseline = watches.find_baseline(connection, watch.id)
     blocks: tuple[Summary, ...] = ()
+    stored: tuple[tuple[datetime, Summary], ...] = ()
     if baseline is not None:
         since, until = baseline.from_at - BLOCK, baseline.until_at
         stored = intakes.windows_between(connection, freeze.control_owner(watch), since=since, until=until)
@@ -88,6 +92,7 @@ def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
         alpha_left=watch.alpha_left,
         calibration=watch.calibration,
     )
+    panel = replace(panel, pace=pace_of_blocks(baseline, stored))
     deps.panels.keep(watch, panel)
     return panel
 
@@ -173,12 +178,14 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
         sealed_until = max(intake.sealed_until, watermark(read_until, max(watch.lag, slow)))
         since = watch.judged_until or intake.started_from - WINDOW
         fresh = intakes.windows_between(connection, watch.id, since=since, until=sealed_until)
-        panel = panel_of(deps, connection, watch)
+        panel = surrounded(deps, connection, watch, panel_of(deps, connection, watch), sealed_until)
         progress = _resume(connection, watch, panel)
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
     judgement = judge(panel, progress, rejected=intake.rejected)
     decision = decide(judgement, watch, allowed=deps.terms.most)
-    return _Look(sealed_until=sealed_until, progress=progress, judgement=judgement, decision=decision)
+    with deps.store.read() as connection:
+        book = keep_books(connection, watch, panel, progress, judgement, intake)
+    return _Look(sealed_until=sealed_until, progress=progress, judgement=judgement, decision=decision, ledger=book)
 
 
 def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
@@ -205,6 +212,7 @@ def _save(connection: Connection, watch: Watch, look: _Look) -> bool:
     """False when another look was first."""
     progress = look.progress
     intakes.seal(connection, watch.id, look.sealed_until)
+    watches.save_ledger(connection, watch, look.ledger)
     return watches.save_judgement(
         connection,
         watch,

@@ -98,6 +98,23 @@ def latest_versions(connection: Connection) -> dict[str, str]:
     return {row.prompt_id: row.to_version_id for row in rows}
 
 
+def promoted_between(
+    connection: Connection, since: datetime, until: datetime, *, but: str
+) -> tuple[tuple[str, Promotion], ...]:
+    """
+    Slug and promotion of all that moved in [since, until] but of this prompt, in order of time. What the first start
+    adopted did not move.
+    """
+    rows = connection.execute(
+        select(promotions, pointers.c.slug)
+        .join(pointers, pointers.c.prompt_id == promotions.c.prompt_id, isouter=True)
+        .where(promotions.c.at >= since, promotions.c.at <= until, promotions.c.prompt_id != but)
+        .where(promotions.c.standing != Standing.ADOPTED.value)
+        .order_by(promotions.c.at, promotions.c.seq)
+    )
+    return tuple((row.slug or row.prompt_id, promotion_of(row)) for row in rows)
+
+
 def find_promotion(connection: Connection, promotion_id: str) -> Promotion | None:
     row = connection.execute(select(promotions).where(promotions.c.id == promotion_id)).first()
     return None if row is None else promotion_of(row)

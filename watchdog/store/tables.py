@@ -126,6 +126,8 @@ watches = Table(
     Column("control_model", String(300), nullable=False, server_default=""),
     Column("candidate_model", String(300), nullable=False, server_default=""),
     Column("beside_until", Instant),
+    Column("week_read_to", Instant),
+    Column("week_note", Text, nullable=False, server_default=""),
     Column("trouble", Text, nullable=False),
     Column("trouble_since", Instant),
     Column("candidate_label", String(300), nullable=False),
