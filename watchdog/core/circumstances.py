@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from watchdog.core import words
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 # A provider keeps a prompt in its cache for minutes; by then the new one is in it wherever it can be.
 WARM_UP = timedelta(minutes=10)
-# A trip waits for the same hours of a week ago until so long after the first call, or into an hour that is not read yet.
+# A trip waits for the same hours of a week ago until so long after the first call, or into an hour that was not read.
 # They are read, in seconds, from before the first call is judged: if they are not there by then the platform is in
 # trouble, and a revert must not wait for that. Without any wait the first trip of a Monday could be acted upon in the
 # seconds before they are there. Where nearly everything fails nothing is waited for.
@@ -150,7 +151,7 @@ def pace_of(
     if not calls or not starts or until <= since:
         return None
     edges = [since - width, *starts, until]
-    longest = max(after - before - width for before, after in zip(edges, edges[1:], strict=False))
+    longest = max(after - before - width for before, after in pairwise(edges))
     return Pace(calls_per_s=calls / (until - since).total_seconds(), longest_silence=max(longest, timedelta()))
 
 
@@ -176,7 +177,8 @@ def held_by_circumstances(panel: Panel, seat: Seat, progress: Progress) -> Hold 
 
 def a_week_ago(panel: Panel, seat: Seat, progress: Progress) -> str:
     """What the same hours were like, beside a rule that trips in spite of them; empty where they have no opinion."""
-    week, since, until = panel.around and panel.around.week, progress.first_call_at, progress.judged_until
+    week = None if panel.around is None else panel.around.week
+    since, until = progress.first_call_at, progress.judged_until
     if week is None or since is None or until is None or seat.rule.statistic is Statistic.LIMIT:
         return ""
     hours = week.hours_of(since, until)
