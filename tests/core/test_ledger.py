@@ -77,8 +77,10 @@ def test_what_did_not_move_is_not_in_the_ledger() -> None:
         ),
         (
             [other(f"p{i}", i * MINUTE) for i in range(1, 6)],
-            "5 other prompts were promoted at about the same time: p1 1 min after, p2 2 min after, "
-            + "p3 3 min after and 2 more",
+            (
+                "5 other prompts were promoted at about the same time: p1 1 min after, p2 2 min after, p3 3 min after "
+                "and 2 more"
+            ),
         ),
     ],
 )
