@@ -1,9 +1,9 @@
 """
 Weeks in which some hours are worse than others, and a baseline of one day: Monday beside Sunday.
 
-The default pack's rules as the daemon runs them, tempered by the baseline's own minutes, alone and with the control's same
-hours of a week ago (`watchdog.core.week`), which a rule that trips must find the candidate worse than as well. A look is
-one minute. Nothing waits for the week: it has been read when the first call is judged.
+The default pack's rules as the daemon runs them, tempered by the baseline's own minutes, alone and with the control's
+same hours of a week ago (`watchdog.core.week`), which a rule that trips must find the candidate worse than as well. A
+look is one minute. Nothing waits for the week: it has been read when the first call is judged.
 """
 
 from __future__ import annotations
@@ -98,9 +98,7 @@ def weather_of(calendar: Calendar, minutes: int, rng: np.random.Generator) -> We
 def world_of(calendar: Calendar, rate: float, change: Change = UNCHANGED) -> World:
     """With the candidate's own doing on top of the calendar's."""
     climate = Climate(name=calendar.name, weather=partial(weather_of, calendar))
-    return World(
-        climate=climate, calls_per_s=rate, latency=lognormal_latency(), cost=token_cost(), change=change
-    )
+    return World(climate=climate, calls_per_s=rate, latency=lognormal_latency(), cost=token_cost(), change=change)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,10 +192,10 @@ def harmless(promotions: int, seed: int, told: Callable[[str], None]) -> Table:
     return Table(
         title="Weeks with bad hours, harmless promotions",
         about=(
-            f"Default pack's rules that compare, alpha {ALPHA:g} of the pack, proven, tempered by the baseline's minutes; "
-            f"promotions at random minutes of the week, baseline and watch of one day; bad hours have {FAILURES_TIMES:g} "
-            f"times the failures, {LATENCY_TIMES:g} times the latency, {COST_TIMES:g} times the cost. A rule acts "
-            f"whenever it began. {promotions} promotions a row, seed {seed}."
+            f"Default pack's rules that compare, alpha {ALPHA:g} of the pack, proven, tempered by the baseline's "
+            f"minutes; promotions at random minutes of the week, baseline and watch of one day; bad hours have "
+            f"{FAILURES_TIMES:g} times the failures, {LATENCY_TIMES:g} times the latency, {COST_TIMES:g} times the "
+            f"cost. A rule acts whenever it began. {promotions} promotions a row, seed {seed}."
         ),
         rows=rows,
         targets=targets,
@@ -237,8 +235,8 @@ def harmful(promotions: int, seed: int, told: Callable[[str], None]) -> Table:
     return Table(
         title="Weeks with bad hours, true regressions",
         about=(
-            f"As above; +5 pp failures, latency x2, cost x1.5 from the promotion on, each rule by itself, medians and means "
-            f"over promotions found both ways; {promotions} promotions a row, seed {seed}."
+            f"As above; +5 pp failures, latency x2, cost x1.5 from the promotion on, each rule by itself, medians and "
+            f"means over promotions found both ways; {promotions} promotions a row, seed {seed}."
         ),
         rows=rows,
     )

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 from watchdog.core import words
 from watchdog.core.circumstances import WARM_UP
 from watchdog.core.judgement import Cause, ReadingState
-from watchdog.core.mix import cached_fell, compare
+from watchdog.core.mix import cached_fell, compare, mostly_other_models
 from watchdog.core.rules import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from watchdog.core.circumstances import Circumstances
     from watchdog.core.judge import Progress
     from watchdog.core.judgement import Judgement
     from watchdog.core.mix import Mix
@@ -129,10 +128,13 @@ def entries(
     around = panel.around
     if baseline is not None:
         mix = compare(baseline, candidate)
-        if mix.models:
-            found.append(_model(mix, around, baseline, candidate, _compared(panel)))
+        # Where most calls are answered by another model a handful of them shows it.
+        if moved := mostly_other_models(baseline, candidate):
+            found.append(_model(f"the model that answers moved, most of all {moved}", panel, candidate))
+        elif mix.models:
+            found.append(_model(mix.models, panel, candidate))
         found += _requests(mix, panel, _explained_by_mix(judgement))
-        if cold := cached_fell(baseline, candidate) if mix.cached else "":
+        if cold := cached_fell(baseline, candidate):
             found.append(_cache(cold, progress, _compared(panel)))
     if around is not None and progress.first_call_at is not None and progress.judged_until is not None:
         gap = around.longest_silence(progress.judged_until)
@@ -177,15 +179,14 @@ def _when(promotion: Promotion, at: datetime) -> str:
     return f"{words.duration(abs(promotion.at - at))} {'before' if promotion.at < at else 'after'}"
 
 
-def _model(
-    mix: Mix, around: Circumstances | None, baseline: Summary, candidate: Summary, compared: tuple[Metric, ...]
-) -> Entry:
+def _model(moved: str, panel: Panel, candidate: Summary) -> Entry:
+    around, baseline = panel.around, panel.baseline
     if around is not None and around.model_was_promoted:
         why = f"the promotion changed the parameter from {around.control_model} to {around.candidate_model}"
-        return Entry(kind=Kind.MODEL, treatment=Treatment.NAMED, sentence=f"{mix.models}: {why}")
-    if around is not None and (route := around.route(baseline, candidate)):
-        return Entry(kind=Kind.MODEL, treatment=Treatment.LOWERS, sentence=route, metrics=compared)
-    return Entry(kind=Kind.MODEL, treatment=Treatment.NAMED, sentence=mix.models)
+        return Entry(kind=Kind.MODEL, treatment=Treatment.NAMED, sentence=f"{moved}: {why}")
+    if around is not None and baseline is not None and (route := around.route(baseline, candidate)):
+        return Entry(kind=Kind.MODEL, treatment=Treatment.LOWERS, sentence=route, metrics=_compared(panel))
+    return Entry(kind=Kind.MODEL, treatment=Treatment.NAMED, sentence=moved)
 
 
 def _requests(mix: Mix, panel: Panel, lowered: tuple[Metric, ...]) -> list[Entry]:

@@ -36,8 +36,7 @@ _LONGEST = timedelta(hours=24)
 # Fewer calls in those hours have no opinion.
 ENOUGH_CALLS = 50
 # The candidate is worse than a week ago when chance, at any look, would say so less often than this. It is asked beside
-# the rule's own budget, never in its place, so it need not be strict: what was as bad is as bad by more than the margin.
-# Measured in docs/benchmarks.md.
+# the rule's own budget, never in its place, so it need not be strict; measured in docs/benchmarks.md.
 LEVEL = 0.1
 
 
