@@ -32,7 +32,7 @@ from bench.detection.worlds import (
 from watchdog.core.lens import Lens
 from watchdog.core.rules import Metric, Statistic
 from watchdog.core.seat import Seat
-from watchdog.core.week import ENOUGH_CALLS, beside, is_worse
+from watchdog.core.week import ENOUGH_CALLS, beside, can_tell, is_worse
 from watchdog.core.windows import Summary
 from watchdog.errors import StatsInputError
 from watchdog.stats.eprocess import ThresholdMode
@@ -145,6 +145,8 @@ def with_week(rule: Rule, test: Test, calls: Calls, week: Calls, tripped_at: int
                 asked = beside(seat, hours)
             except StatsInputError:
                 asked = None
+            if asked is not None and not can_tell(asked, hours):
+                return minute
         if asked is not None and is_worse(asked, so_far(minute)):
             return minute
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -162,6 +163,28 @@ def test_too_few_calls_a_week_ago_have_no_opinion(rule: Rule) -> None:
     """49 of them; a log that has forgotten looks like that as well."""
     assert compared(seat_of(rule), made(49), made(300, 150)) is None
     assert compared(seat_of(rule), Summary(), made(300, 150)) is None
+
+
+def spread(n: int, slower: float = 1.0) -> Summary:
+    """Log-normal latencies, so that their p95 is something to be known."""
+    draw = random.Random(7)  # noqa: S311 - not for secrets
+    return summarise(call(i, latency_ms=slower * 800.0 * draw.lognormvariate(0.0, 0.6)) for i in range(n))
+
+
+@pytest.mark.parametrize(("known", "opinion"), [(50, None), (60, None), (120, False), (300, False)])
+def test_hours_that_could_not_tell_a_breakdown_have_no_opinion(known: int, opinion: bool | None) -> None:
+    """Sixty calls know nothing of a p95: of whatever comes one could say that it is no worse than that."""
+    found = compared(seat_of(P95, spread(2000)), spread(known), spread(300, slower=1.05))
+
+    assert opinion == (None if found is None else found.worse)
+
+
+def test_a_slow_version_is_not_explained_by_hours_that_know_little() -> None:
+    """Six times as slow as the few calls of a week ago is worse, or they have no opinion."""
+    seat = seat_of(P95, spread(2000))
+    for known in range(50, 400, 10):
+        found = compared(seat, spread(known), spread(300, slower=6.0))
+        assert found is None or found.worse
 
 
 def test_feedback_of_a_week_ago_is_not_read_and_says_nothing() -> None:

@@ -20,8 +20,13 @@ from watchdog.core.rules import Method
 from watchdog.core.seating import Plan
 from watchdog.core.windows import Summary
 from watchdog.errors import StatsInputError
+from watchdog.stats.distribution import ShiftTest
 from watchdog.stats.eprocess import ThresholdMode, at_once
-from watchdog.stats.histogram import LogHistogram
+from watchdog.stats.histogram import LogHistogram, shift_of
+from watchdog.stats.mean import MeanTest
+from watchdog.stats.proportion import ProportionTest
+from watchdog.stats.quantile import QuantileTest
+from watchdog.stats.stratified import StratifiedProportionTest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +38,13 @@ if TYPE_CHECKING:
 WEEK = timedelta(days=7)
 HOUR = timedelta(hours=1)
 _LONGEST = timedelta(hours=24)
-# Fewer calls in those hours have no opinion.
+# Fewer calls in those hours have no opinion; nor have so few that they could not tell a total breakdown from
+# themselves, some seventy for p95: "not worse than that" would be said of anything.
 ENOUGH_CALLS = 50
+_BREAKDOWN_TIMES = 100.0
 # The candidate is worse than a week ago when chance, at any look, would say so less often than this. It is asked beside
 # the rule's own budget, never in its place, so it need not be strict; measured in docs/benchmarks.md.
-LEVEL = 0.1
+LEVEL = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +147,13 @@ def compared(seat: Seat, hours: Summary, candidate: Summary) -> Compared | None:
         return None
     then = f"{level(seat, hours, candidate)} ({words.count(known, 'call')})"
     try:
-        worse = is_worse(beside(seat, hours), candidate)
+        asked = beside(seat, hours)
     except StatsInputError:
         # Of shares: they were so bad that nothing could be worse. Of values: there are none to compare with.
         return None if seat.rule.metric in VALUES else Compared(worse=False, then=then)
-    return Compared(worse=worse, then=then)
+    if not can_tell(asked, hours):
+        return None
+    return Compared(worse=is_worse(asked, candidate), then=then)
 
 
 def beside(seat: Seat, hours: Summary) -> Seat:
@@ -153,17 +162,37 @@ def beside(seat: Seat, hours: Summary) -> Seat:
 
     Raises: StatsInputError: they cannot support it.
     """
-    of_values = seat.rule.metric in VALUES
+    values = seat.lens.values(hours) if seat.rule.metric in VALUES else LogHistogram()
     plan = Plan(
         rule=replace(seat.rule, method=Method.SEQUENTIAL),
         alpha=LEVEL,
         mode=ThresholdMode.PROVEN,
         n_windows=1,
         lens=seat.lens,
-        values=seat.lens.values(hours) if of_values else LogHistogram(),
+        values=values,
         baseline=hours,
     )
-    return replace(seat, test=plan.test())
+    return replace(seat, test=plan.test(), values=values)
+
+
+def can_tell(beside: Seat, hours: Summary) -> bool:
+    """Whether as many calls of a total breakdown would be found worse: all of them bad, or a hundred times as much."""
+    test = beside.test
+    match test:
+        case StratifiedProportionTest():
+            calls, _ = beside.lens.by_segment(hours)
+            nats = test.increments(calls, calls)
+        case ProportionTest():
+            n = beside.lens.share(hours).total
+            nats = test.increments(calls=n, bad=n)
+        case QuantileTest() | ShiftTest() | MeanTest():
+            values = beside.values
+            nats = test.increments(
+                LogHistogram({max(values.counts, default=0) + shift_of(_BREAKDOWN_TIMES): values.total})
+            )
+        case _:
+            return False
+    return at_once(beside.design, nats) >= beside.design.threshold
 
 
 def is_worse(beside: Seat, candidate: Summary) -> bool:
