@@ -8,18 +8,16 @@ was restarted.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from watchdog.core import weighing, words
-from watchdog.core.arithmetic import sentence
-from watchdog.core.judgement import Judgement, Late, Reading, ReadingState, milder
-from watchdog.core.mix import Mix, compare, explains, looks_worse, rise_at_any_length
-from watchdog.core.opinion import Opinion, opinion
-from watchdog.core.opinion import sentence as opinion_sentence
+from watchdog.core.circumstances import hold, warmed_up
+from watchdog.core.judgement import Judgement, Late, Reading, ReadingState
+from watchdog.core.mix import compare
+from watchdog.core.reading import reading
 from watchdog.core.rules import Action, Metric
-from watchdog.core.seat import Evidence, Seat, observations
+from watchdog.core.seat import Evidence, observations
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchdog.core.panel import Panel
-    from watchdog.core.rules import Rule
     from watchdog.core.weighing import Weighing
 
 # Fewer calls than this do not show that a version is good, whatever they look like.
@@ -37,7 +34,6 @@ ENOUGH_CALLS = 20
 _TOLERATED_REJECTS = 0.1
 # A trip that seems not to have begun with the promotion is looked at again until there were so many times the calls.
 _AGAIN = 2
-_BOUNDED = (ReadingState.TRIPPED, ReadingState.EXPLAINED, ReadingState.SHARED)
 _HEARD = (ReadingState.CLEAR, ReadingState.OUTLASTED)
 
 
@@ -53,7 +49,8 @@ class Progress:
         states: the evidence by rule name; rules without a test have none.
         tripped_after: observations at which a rule tripped, by rule name.
         late: those of them whose evidence did not begin with the promotion.
-        held: those of them that the mix of requests explains (EXPLAINED), or that judged too few of them (UNFAMILIAR).
+        held: those of them that something else explains (EXPLAINED) or may explain (AWAITED), or that judged too few of
+            the calls (UNFAMILIAR).
         weighing: what the peers have said so far; None where there are none.
     """
 
@@ -95,14 +92,16 @@ def advance(
     acting = {seat.rule.name for seat in panel.seats if seat.action is not Action.ALERT}
     for start, window in windows:
         before = progress
-        progress = _take(panel, progress, start, window)
+        progress = warmed_up(panel, before, _take(panel, progress, start, window))
         # A rule that tripped earlier and was not acted upon (too many unusable rows, a configuration that only alerts)
         # holds nothing up: the judging would fall behind the calls for good.
         if any(
             name in progress.tripped_after and _standing(before, name) != _standing(progress, name) for name in acting
         ):
             return progress
-    return _pass_time(panel, progress, sealed_until)
+    progress = warmed_up(panel, progress, _pass_time(panel, progress, sealed_until))
+    # What is known beside the calls may have changed without one.
+    return replace(progress, held=_held(panel, progress)) if panel.around else progress
 
 
 def weigh(
@@ -143,7 +142,7 @@ def judge(panel: Panel, progress: Progress, *, rejected: Mapping[str, int] | Non
         rejected: the platform's rows that could not be used, by reason.
     """
     mix = compare(panel.baseline, progress.candidate)
-    readings = tuple(_reading(panel, seat, progress, mix) for seat in panel.seats)
+    readings = tuple(reading(panel, seat, progress, mix) for seat in panel.seats)
     verdict, reason = _verdict(progress, readings, rejected or {})
     if verdict is Verdict.NO_DATA or not mix.notes:
         return Judgement(verdict=verdict, reason=reason, readings=readings)
@@ -180,7 +179,12 @@ def _silence(readings: tuple[Reading, ...]) -> str:
     acting = [r for r in readings if r.action is not Action.ALERT]
     explained = [r for r in acting if r.state is ReadingState.EXPLAINED]
     if explained:
-        return f"the requests changed, and that can explain it: {explained[0].sentence}"
+        other = "it looks worse, and the prompt need not be the cause"
+        why = other if explained[0].because else "the requests changed, and that can explain it"
+        return f"{why}: {explained[0].sentence}"
+    awaited = [r for r in acting if r.state is ReadingState.AWAITED]
+    if awaited:
+        return f"it looks worse, and what can explain it is not known yet: {awaited[0].sentence}"
     unclear = [r for r in acting if r.state is ReadingState.UNCLEAR]
     if unclear:
         return f"it is worse, and perhaps not it alone: {unclear[0].sentence}"
@@ -230,7 +234,7 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
                 del late[name]
             elif seen >= _AGAIN * tripped_after[name]:
                 late[name] = Late.FINAL
-    return replace(
+    taken = replace(
         progress,
         judged_until=start + WINDOW,
         first_call_at=progress.first_call_at or start,
@@ -238,23 +242,21 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
         states=states,
         tripped_after=tripped_after,
         late=late,
-        held=_held(panel, candidate, tripped_after),
     )
+    return replace(taken, held=_held(panel, taken))
 
 
-def _held(panel: Panel, candidate: Summary, tripped: Mapping[str, int]) -> dict[str, ReadingState]:
+def _held(panel: Panel, progress: Progress) -> dict[str, ReadingState]:
     """What keeps a tripped rule from acting; asked after each window, so that no look depends on the one before."""
-    if not tripped:
+    if not progress.tripped_after:
         return {}
-    mix = compare(panel.baseline, candidate)
+    mix = compare(panel.baseline, progress.candidate)
     held = {}
     for seat in panel.seats:
-        if seat.rule.name not in tripped or seat.test is None:
-            continue
-        if seat.lens.unfamiliar(candidate) > observations(seat.lens, candidate) / 2:
-            held[seat.rule.name] = ReadingState.UNFAMILIAR
-        elif mix.tokens_moved and panel.baseline and explains(seat, panel.baseline, candidate):
-            held[seat.rule.name] = ReadingState.EXPLAINED
+        if seat.rule.name in progress.tripped_after and seat.test is not None:
+            found = hold(panel, seat, progress, mix)
+            if found is not None:
+                held[seat.rule.name] = found.state
     return held
 
 
@@ -267,111 +269,6 @@ def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
         seat.rule.name: seat.skip(progress.states[seat.rule.name], n) for seat in panel.seats if seat.test is not None
     }
     return replace(progress, judged_until=progress.judged_until + n * WINDOW, states=states)
-
-
-def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
-    rule = seat.rule
-    seen = observations(seat.lens, progress.candidate)
-    action, late = seat.action, progress.late.get(rule.name)
-    if seat.test is None:
-        state, nats, needed, line = ReadingState.UNABLE, 0.0, math.log(1.0 / seat.alpha), seat.unable
-    else:
-        evidence = progress.states[rule.name]
-        nats, needed = seat.nats(evidence), seat.threshold
-        odds_nats = -math.log(seat.p_value(evidence))
-        unfamiliar = seat.lens.unfamiliar(progress.candidate)
-        if rule.name in progress.tripped_after:
-            state = progress.held.get(rule.name, ReadingState.TRIPPED)
-        elif unfamiliar > seen / 2:
-            state = ReadingState.UNFAMILIAR
-        elif seen < rule.min_calls or seen == 0:
-            state = ReadingState.WAITING
-        elif panel.baseline and looks_worse(seat, panel.baseline, progress.candidate):
-            state = ReadingState.UNDECIDED
-        else:
-            state = ReadingState.CLEAR
-        action, state, beside = _beside(panel, progress, rule, action, state)
-        line = sentence(
-            seat,
-            panel.baseline,
-            progress.candidate,
-            odds_nats=odds_nats,
-            needed_nats=needed,
-            with_bound=state in _BOUNDED,
-        )
-        if mix.tokens_moved and panel.baseline and state in (ReadingState.CLEAR, ReadingState.UNFAMILIAR):
-            rise = rise_at_any_length(seat, panel.baseline, progress.candidate)
-            if rise is not None:
-                state = ReadingState.EXPLAINED
-                line = f"{line}; but {rule.metric.value} of all calls together rose, {words.ratio(rise)} at least"
-        if late is not None and state is ReadingState.TRIPPED:
-            awaited = late is Late.OPEN and rule.when_late is not Action.REVERT
-            action = milder(action, Action.ALERT if awaited else rule.when_late)
-            line = f"{line}; {_when(seat, evidence)}"
-        if beside:
-            line = f"{line}; {beside}"
-        if seat.calibration is not None and seat.calibration.raised:
-            line = f"{line}; {seat.calibration.sentence()}"
-        if state is ReadingState.UNFAMILIAR:
-            line = (
-                f"{unfamiliar:,} of {words.count(seen, 'call')} are of kinds that the baseline hardly knows; "
-                f"of the others: {line}"
-            )
-    return Reading(
-        rule=rule.name,
-        metric=rule.metric,
-        action=action,
-        severity=rule.severity,
-        state=state,
-        calls=seen,
-        nats=nats,
-        needed_nats=needed,
-        sentence=line,
-        compares=rule.needs_baseline,
-        tripped_after=progress.tripped_after.get(rule.name),
-        late=late,
-    )
-
-
-def _beside(
-    panel: Panel, progress: Progress, rule: Rule, action: Action, state: ReadingState
-) -> tuple[Action, ReadingState, str]:
-    """What the peers make of a rule that tripped: action, state, and their opinion in words."""
-    if state is not ReadingState.TRIPPED:
-        return action, state, ""
-    if panel.without_peers:
-        why = "no peers to compare with" if rule.needs_baseline else ""
-        return milder(action, rule.without_peers), state, why
-    beside, so_far = panel.beside, progress.weighing
-    first, judged = progress.first_call_at, progress.judged_until
-    if beside is None or so_far is None or first is None or judged is None:
-        return action, state, ""
-    if rule.name not in beside.views:
-        return milder(action, rule.without_peers), state, "its peers cannot be asked about this"
-    found = opinion(beside, so_far, rule.name, first_call_at=first, judged_until=judged)
-    line = opinion_sentence(beside, so_far, rule.name, found)
-    match found:
-        case Opinion.ALONE:
-            return action, state, line
-        case Opinion.SILENT:
-            return milder(action, rule.without_peers), state, line
-        case Opinion.SHARED:
-            return action, ReadingState.SHARED, line
-        case Opinion.AFTERWARDS:
-            return action, ReadingState.OUTLASTED, line
-        case Opinion.UNCLEAR:
-            return action, ReadingState.UNCLEAR, line
-
-
-def _when(seat: Seat, evidence: Evidence) -> str:
-    """When it began, if not with the promotion."""
-    began = seat.beginning(evidence)
-    if began is not None and began.after_calls:
-        when = f"began about {words.count(began.after_calls, 'call')} after the promotion"
-    else:
-        when = "the previous version's last calls were as bad already"
-    acts = seat.rule.when_late is Action.REVERT
-    return when if acts else f"{when}, so that something else may be its cause"
 
 
 def doubt(calls: int, rejected: Mapping[str, int]) -> str:

@@ -113,7 +113,8 @@ def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: 
         unseen = intakes.unseen(connection, owner, (*(c.id for c in page.calls), *reasons))
         fresh: dict[str, Call] = {c.id: c for c in page.calls if c.id in unseen}
         rejected = {key: reason for key, reason in reasons.items() if key in unseen}
-        mine = [c for c in fresh.values() if c.version_id == intake.version_id and c.recorded_at >= intake.started_from]
+        # One that began before the promotion was made for something else: a trial, or an earlier time on production.
+        mine = [c for c in fresh.values() if c.version_id == intake.version_id and c.started_at >= intake.started_from]
         others = sum(1 for c in fresh.values() if c.version_id != intake.version_id)
         intakes.add_to_windows(connection, owner, _slotted(mine, intake))
         cursor = max(cursor, intake.cursor_at)
