@@ -282,3 +282,17 @@ def test_two_peers_that_are_worse_are_an_outage_of_a_part_and_stay(fleet: Fleet)
     assert {""} == {peer.why_left for peer in peers_of(world)}
     assert world.v2 == world.pointer()
     assert Verdict.UPSTREAM is world.watch.verdict
+
+
+def test_a_revert_into_a_providers_outage_is_said_to_be_upstream_at_once(fleet: Fleet) -> None:
+    """The version was bad by itself, and then everybody is: nobody waits for the deadline."""
+    world = fleet.world
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 12, failing=1.0)
+    assert world.v1 == world.pointer()
+
+    fleet.traffic(world.v1, 18, failing=0.4, theirs=0.4)
+
+    assert Recovery.UPSTREAM_SUSPECTED is world.incident.recovery
+    assert "3 of 3 other prompts on simulated are worse too, since" in world.incident.recovery_reason
+    assert 1 == len(world.reverts())

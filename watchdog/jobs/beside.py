@@ -6,17 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.core import weighing
+from watchdog.core import weighing, words
 from watchdog.core.beside import worse_than_usual
 from watchdog.core.judge import weigh
 from watchdog.core.judgement import Judgement, ReadingState
 from watchdog.core.watch import Verdict
-from watchdog.core.windows import WINDOW, lag_for, watermark
+from watchdog.core.windows import WINDOW, lag_for, watermark, window_start
 from watchdog.store import intakes
 from watchdog.store.peers import departures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -81,6 +81,37 @@ def trouble(deps: Deps, panel: Panel, progress: Progress, judgement: Judgement) 
         ]
     worse, heard = worse_than_usual(beside, names[0], windows)
     return since, worse, heard
+
+
+def worse_since(
+    deps: Deps, connection: Connection, watch: Watch, panel: Panel, names: Collection[str], since: datetime
+) -> str:
+    """
+    Why the peers are in trouble now, by their calls since then; empty when they are not, or there are none.
+
+    Args:
+        names: of the rules by which they are looked at.
+    """
+    if panel.beside is None:
+        return ""
+    beside = replace(panel.beside, views={name: v for name, v in panel.beside.views.items() if name in names})
+    feeds = {peer.feed: lag_of(deps, watch, beside, i) for i, peer in enumerate(beside.peers) if peer.left_at is None}
+    now = deps.platform_time(deps.clock.now())
+    read = {feed: intakes.find_intake(connection, feed) for feed in feeds}
+    until = min((watermark(min(i.cursor_at, now), feeds[f]) for f, i in read.items() if i is not None), default=since)
+    first = window_start(since)
+    theirs = [
+        dict(intakes.windows_between(connection, peer.feed, since=first, until=until - WINDOW + _TICK))
+        for peer in beside.peers
+    ]
+    seen = weighing.weigh(beside, panel, weighing.begin(beside), {}, theirs, since=first, until=until, tripped=())
+    for name, weighed in seen.rules.items():
+        if weighed.trouble_since is not None:
+            worse, heard = worse_than_usual(beside, name, [[*windows.values()] for windows in theirs])
+            where = watch.provider or "the provider"
+            began = words.clock_time(weighed.trouble_since)
+            return f"{worse} of {words.count(heard, 'other prompt')} on {where} are worse too, since {began}"
+    return ""
 
 
 def as_they_stand(connection: Connection, watch: Watch, panel: Panel) -> Panel:

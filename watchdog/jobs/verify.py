@@ -12,6 +12,7 @@ from watchdog.core.judgement import Reading
 from watchdog.core.recovery import assess
 from watchdog.core.windows import WINDOW, watermark
 from watchdog.errors import PlatformError
+from watchdog.jobs.beside import worse_since
 from watchdog.jobs.evaluate import panel_of
 from watchdog.jobs.frames import each
 from watchdog.store import incidents, intakes, outbox, watches
@@ -77,12 +78,13 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Find
         since = intake.started_from - WINDOW  # the first window holds calls from `started_from` on only
         windows = intakes.windows_between(connection, incident.id, since=since, until=sealed_until)
         panel = panel_of(deps, connection, watch)
+        tripped = {Reading.from_json(value).rule for value in incident.tripped}
+        peers_worse = worse_since(deps, connection, watch, panel, tripped, intake.started_from)
     with deps.store.write() as connection:
         intakes.seal(connection, incident.id, sealed_until)
-    tripped = {Reading.from_json(value).rule for value in incident.tripped}
     gauges = gauges_of(panel, tripped, watch.candidate)
     overdue = incident.recovery_until is not None and now >= incident.recovery_until
-    return assess(panel, gauges, windows, overdue=overdue, rejected=intake.rejected)
+    return assess(panel, gauges, windows, overdue=overdue, peers_worse=peers_worse, rejected=intake.rejected)
 
 
 def _moved_elsewhere(deps: Deps, incident: Incident) -> str:
