@@ -68,6 +68,7 @@ class Cluster:
     Attributes:
         kind, code: of the error; the code is the platform's own. Empty for calls that did not fail.
         detail: what its calls have in common beside the shape, such as the token limit; empty for nothing.
+        json: whether what was cut is JSON.
         count, of: how many of how many calls.
         sentence: with its arithmetic; holds no text of a body.
     """
@@ -76,6 +77,7 @@ class Cluster:
     code: str
     shape: Shape
     detail: str
+    json: bool
     count: int
     of: int
     sentence: str
@@ -198,6 +200,7 @@ def _cluster(
         code=code,
         shape=shape,
         detail=detail,
+        json=json,
         count=len(members),
         of=of,
         sentence=f"{what}, {len(members):,} of {of:,}",
