@@ -14,13 +14,13 @@ from watchdog.core.rules import Metric
 from watchdog.core.shapes import Shape
 from watchdog.core.windows import Summary
 
+EDITED = "system prompt: 1 line removed, 1 added"
+GROWN = "system prompt: 0 lines removed, 19 added"
 LONG = "You are kind.\n" * 20
 
 
 def cluster(shape: Shape, count: int, of: int, *, json: bool = True, kind: str = "unparsable") -> Cluster:
-    return Cluster(
-        kind=kind, code="", shape=shape, detail="", json=json, count=count, of=of, sentence="", examples=()
-    )
+    return Cluster(kind=kind, code="", shape=shape, detail="", json=json, count=count, of=of, sentence="", examples=())
 
 
 def failed(**kinds: int) -> Summary:
@@ -133,8 +133,7 @@ CASES = [
         candidate=failed(unparsable=20),
         report=Report(choice=Choice.FAILING, looked_at=20, clusters=(cluster(Shape.PROSE_AROUND_JSON, 19, 20),)),
         expected=(
-            "system prompt: 1 line removed, 1 added (20 -> 15 characters) "
-            "(likeliest: 19 of 20 failures have text around their JSON)",
+            f"{EDITED} (20 -> 15 characters) (likeliest: 19 of 20 failures have text around their JSON)",
             "temperature: 0.2 -> 0.7 (possible: 19 of 20 failures have text around their JSON)",
         ),
     ),
@@ -227,8 +226,7 @@ CASES = [
         baseline=Summary(calls=1000, input_tokens=500_000),
         metric=Metric.COST,
         expected=(
-            "system prompt: 1 line removed, 20 added (13 -> 280 characters) "
-            "(likeliest: input tokens 1.8 times the usual)".replace("1 line removed, 20", "0 lines removed, 19"),
+            f"{GROWN} (13 -> 280 characters) (likeliest: input tokens 1.8 times the usual)",
             "temperature: 0.2 -> 1.0",
         ),
     ),
@@ -292,8 +290,12 @@ def test_the_change_that_explains_it_best_comes_first_and_says_why(case: Case) -
 
 def test_only_one_is_called_the_likeliest() -> None:
     """Whatever changed, and whatever is known."""
-    good = version({"stopSequences": [], "maxTokens": 1024, "temperature": 0.1, "topP": 0.5, "model": "a", "system": "a"})
-    bad = version({"stopSequences": ["}"], "maxTokens": 16, "temperature": 1.5, "topP": 1.0, "model": "b", "system": "b"})
+    good = version(
+        {"stopSequences": [], "maxTokens": 1024, "temperature": 0.1, "topP": 0.5, "model": "a", "system": "a"}
+    )
+    bad = version(
+        {"stopSequences": ["}"], "maxTokens": 16, "temperature": 1.5, "topP": 1.0, "model": "b", "system": "b"}
+    )
     for kind in ErrorKind:
         for metric in Metric:
             found = symptoms(metric, failed(**{kind.value: 10}), None)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_EXAMPLES = 2
 MOST_CLUSTERS = 10
+_TOLD = 5
 _MOST_OF_A_CODE = 60
 _MOST_OF_A_MESSAGE = 120
 # Of slow and dear calls: so many times the usual tokens are worth naming.
@@ -151,6 +152,29 @@ def report(
         unread=sum(each.payload is None for each in newest_first),
         clusters=tuple(found[:MOST_CLUSTERS]),
     )
+
+
+def told(found: Report, version: str, *, examples: bool) -> tuple[str, ...]:
+    """
+    The report as lines of a notice, a sentence first.
+
+    Args:
+        version: as people name it.
+        examples: append up to two of them; without, no line holds any text of a body.
+    """
+    which = {
+        Choice.FAILING: f"{words.count(found.looked_at, 'failing call')} of {version}",
+        Choice.SLOWEST: f"The {found.looked_at:,} slowest calls of {version}",
+        Choice.DEAREST: f"The {found.looked_at:,} dearest calls of {version}",
+    }[found.choice]
+    shown = [cluster.sentence for cluster in found.clusters[:_TOLD]]
+    if more := len(found.clusters) - _TOLD:
+        shown += [f"and {words.count(more, 'other shape')}"] * (more > 0)
+    lines = [f"{which}: {'; '.join(shown)}."]
+    if examples:
+        picked = [e for cluster in found.clusters for e in cluster.examples[:1] if e.output or e.message]
+        lines += [f"Example (redacted), call {e.call_id}: {e.output or e.message}" for e in picked[:MOST_EXAMPLES]]
+    return tuple(lines)
 
 
 def _speaks_json(each: Looked) -> bool:
