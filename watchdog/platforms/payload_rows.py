@@ -78,11 +78,14 @@ def _output(response: object, depth: int = 0) -> str | None:
         case dict() if depth < _DEEPEST:
             for key in _OUTPUTS:
                 if (value := response.get(key)) is not None:
-                    return _as_text(value, depth)
+                    inside = _output(value, depth + 1) if key == "content" else None
+                    return _as_text(value, depth) if inside is None else inside
             for key in _AROUND_OUTPUT:
                 # `message` is a text where a gateway says what went wrong.
                 if isinstance(inner := response.get(key), dict | list):
-                    found = _output(inner, depth + 1)
+                    # Of several choices the first is the answer.
+                    first = inner[:1] if isinstance(inner, list) and key in ("choices", "candidates") else inner
+                    found = _output(first, depth + 1)
                     if found is not None:
                         return found
     return None
