@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from watchdog.core.patterns import MOST_PATTERNS, compiled, problem_with
+from watchdog.core.patterns import compiled, problem_with
 from watchdog.core.redact import UNSURE, glimpse, harmless, redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -61,7 +61,7 @@ AWS = "q8Zr3LpXv/K7mD2nG/b9xRf1CtYw5JhQzU0sVeTa"
         ("[iban] is mine", "DE89 3704 0044 0532 0130 00 is mine"),
         ("[iban]", "gb82west12345698765432"),
         ("[mail]", "canary\u200b@exam\u00adple.com"),
-        ("[card]", "４１１１ 1111 1111 1111"),
+        ("[card]", "\uff14\uff11\uff11\uff11 1111 1111 1111"),
     ],
 )
 def test_what_must_not_be_kept_leaves_a_mark(expected: str, text: str) -> None:
@@ -79,7 +79,7 @@ def test_what_must_not_be_kept_leaves_a_mark(expected: str, text: str) -> None:
         "550e8400-e29b-41d4-a716-446655440000",
         "exe_000000000672",
         "4111 1111 1111 1112 fails Luhn's test",
-        "DE89 3704 0044 0532 0130 01 fails as well",
+        "GB82 WEST 1234 5698 7654 33 fails as well",
         "src/main/java/com/example/HttpClient2Factory.java",
         "customer-support-reply-2024-english-version",
         "risk-assessment-of-the-whole-department",
@@ -248,10 +248,10 @@ def test_a_secret_that_the_first_bound_goes_through_is_not_kept_by_half() -> Non
     """Of a very long body only the ends are looked at."""
     key = "phk_0123456789abcdef0123456789abcdef"
     for shift in range(0, 40, 3):
-        filler = "-----BEGIN A-----" + "b" * (8192 - 17 - shift)
+        filler = "-----BEGIN A-----" + "b" * (4096 - 17 - shift)
 
         assert "phk_" not in glimpse(filler + key + " x" * 20_000)
-        assert "0123456789abcdef" not in glimpse("x " * 20_000 + key + "b" * (8192 - shift))
+        assert "0123456789abcdef" not in glimpse("x " * 20_000 + key + "b" * (4096 - shift))
 
 
 @pytest.mark.parametrize(
@@ -329,10 +329,11 @@ def test_a_pattern_that_is_taken_ends_on_any_text(pattern: str) -> None:
     assert time.process_time() - started < 10.0
 
 
-def test_as_many_patterns_as_are_allowed_are_applied_in_time() -> None:
-    """The dearest that are taken."""
-    patterns = compiled(tuple(f"[a-y{i}]+[a-z]{{1,19}}!" for i in range(MOST_PATTERNS)))
+def test_the_dearest_patterns_that_are_taken_are_applied_in_time() -> None:
+    """Some seconds for a body that was made for them; usual ones cost nothing."""
+    patterns = compiled(tuple(f"[a-y{i}]+[a-z]{{1,4}}!" for i in range(4)))
+    assert all(problem_with(pattern.pattern) == "" for pattern in patterns)
     started = time.process_time()
     glimpse("a" * MIB, patterns)
 
-    assert time.process_time() - started < 60.0
+    assert time.process_time() - started < 10.0

@@ -242,12 +242,13 @@ def _example(each: Looked, patterns: Sequence[re.Pattern[str]]) -> Example:
 def _what(shape: Shape, detail: str, members: Sequence[Looked], usual: Usual, *, json: bool) -> str:
     match shape:
         case Shape.CUT_AT_LIMIT:
-            at = f"{int(detail):,} tokens, the limit" if detail.isdigit() else "the token limit"
+            at = f"{int(detail):,} tokens" if detail.isdigit() else "the token limit"
             return f"broken JSON: cut at {at}" if json else f"text cut at {at}"
         case Shape.CUT_AT_STOP:
             return "JSON cut in half at a stop sequence" if json else "text cut at a stop sequence"
         case Shape.CUT:
-            return f"{'broken JSON: cut' if json else 'text cut'}{_where_cut(members)}"
+            where = _where_cut(members)
+            return f"{'broken JSON: ' if json else 'text '}{'all ' if where else ''}cut{where}"
         case Shape.KEY_MISSING:
             return f"valid JSON, key missing: {detail}"
         case Shape.TIMEOUT:

@@ -55,7 +55,7 @@ _REPLACEMENT = "\ufffd"
 # Each round leaves fewer characters that are not marks; two are usual.
 _MOST_ROUNDS = 12
 # Of a body that is longer only its ends are looked at.
-_END = 8192
+_END = 4096
 _SPLIT_WORD = 512
 
 

@@ -117,7 +117,7 @@ def _pem(view: View) -> Iterator[Span]:
         yield begin.start(), at, "key"
 
 
-_RUN = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{20,}+")
+_RUN = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}+={0,2}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(r"[0-9a-fA-F]{32,}")
 _WORD = re.compile(r"[a-z]{4,}|[A-Z]{4,}")
