@@ -1,162 +1,32 @@
 """
 How well each change of a version explains what went wrong.
 
-A table of what usually breaks what, weighed by what is known: the metric that tripped, the kinds of errors, the shapes
-of the failing calls where they were looked at, and the tokens. Direction matters: fewer tokens allowed explain an
-output that is cut and no latency, more of them the opposite.
+The table of what usually breaks what (`core.breakages`) is weighed by what is known: the metric that tripped, the kinds
+of errors, the shapes of the failing calls where they were looked at, and the tokens.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import TYPE_CHECKING
 
+from watchdog.core.breakages import BREAKS, CUT_SIGNS, OF_KIND, OF_SHAPE, Change, Sign, Way, ways_of
 from watchdog.core.clusters import Choice
 from watchdog.core.model import ErrorKind
 from watchdog.core.rules import Metric
 from watchdog.core.shapes import CUTS, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from watchdog.core.clusters import Report
     from watchdog.core.windows import Summary
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """
-    Attributes:
-        part: what changed, such as `temperature` or `system`.
-        sentence: the change in words.
-        before, after: the values, to know the direction by; they may be text of a prompt, and are shown nowhere.
-    """
-
-    part: str
-    sentence: str
-    before: object = field(default=None, repr=False)
-    after: object = field(default=None, repr=False)
-
-
-class Sign(Enum):
-    """What a failing call shows; the words complete `31 of 34 failures ...`."""
-
-    CUT_AT_LIMIT = "are cut at the token limit"
-    CUT_AT_STOP = "are cut at a stop sequence"
-    CUT = "are cut"
-    TRUNCATED = "are cut short"
-    BROKEN = "are JSON that cannot be parsed"
-    AROUND = "have text around their JSON"
-    NOT_JSON = "are no JSON at all"
-    KEY_MISSING = "lack a key"
-    INVALID = "are answers that the checks refuse"
-    EMPTY = "are empty"
-    REFUSAL = "are refusals"
-    TIMEOUT = "are timeouts"
-    SERVER = "are errors of the provider"
-    RATE = "are rate limits"
-    CLIENT = "are requests that were refused"
-
-
-_S = Sign
-_OF_KIND = {
-    ErrorKind.SERVER_ERROR: _S.SERVER,
-    ErrorKind.TIMEOUT: _S.TIMEOUT,
-    ErrorKind.RATE_LIMIT: _S.RATE,
-    ErrorKind.VALIDATION: _S.INVALID,
-    ErrorKind.TRUNCATED: _S.TRUNCATED,
-    ErrorKind.UNPARSABLE: _S.BROKEN,
-    ErrorKind.CLIENT_ERROR: _S.CLIENT,
-}
-_OF_SHAPE = {
-    Shape.CUT_AT_LIMIT: _S.CUT_AT_LIMIT,
-    Shape.CUT_AT_STOP: _S.CUT_AT_STOP,
-    Shape.CUT: _S.CUT,
-    Shape.FENCED_JSON: _S.AROUND,
-    Shape.PROSE_AROUND_JSON: _S.AROUND,
-    Shape.MALFORMED_JSON: _S.BROKEN,
-    Shape.KEY_MISSING: _S.KEY_MISSING,
-    Shape.NOT_JSON: _S.NOT_JSON,
-    Shape.REFUSED_JSON: _S.INVALID,
-    Shape.REFUSED_TEXT: _S.INVALID,
-    Shape.EMPTY: _S.EMPTY,
-    Shape.REFUSAL: _S.REFUSAL,
-    Shape.FILTERED: _S.REFUSAL,
-    Shape.TIMEOUT: _S.TIMEOUT,
-    Shape.RATE_LIMIT: _S.RATE,
-    Shape.PROVIDER: _S.SERVER,
-    Shape.CLIENT: _S.CLIENT,
-}
-_CUT_SIGNS = frozenset({_S.CUT_AT_LIMIT, _S.CUT_AT_STOP, _S.CUT})
-
-
-class _Way(Enum):
-    """In which direction a part changed."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    UP = "up"
-    DOWN = "down"
-    EDITED = "edited"
-    LONGER = "longer"
-
-
-# How much of what it shows each sign owes to such a change, where that is the only one: 1 is "this is what it does".
-_BREAKS: Mapping[tuple[str, _Way], Mapping[Sign, float]] = {
-    ("stopSequences", _Way.ADDED): {
-        _S.CUT_AT_STOP: 1.0,
-        _S.CUT: 0.8,
-        _S.TRUNCATED: 0.8,
-        _S.BROKEN: 0.6,
-        _S.EMPTY: 0.6,
-        _S.INVALID: 0.3,
-    },
-    ("stopSequences", _Way.REMOVED): {_S.AROUND: 0.7, _S.CUT_AT_LIMIT: 0.5, _S.TRUNCATED: 0.4, _S.TIMEOUT: 0.3},
-    ("maxTokens", _Way.DOWN): {
-        _S.CUT_AT_LIMIT: 1.0,
-        _S.TRUNCATED: 0.9,
-        _S.CUT: 0.7,
-        _S.BROKEN: 0.58,
-        _S.EMPTY: 0.3,
-        _S.INVALID: 0.28,
-    },
-    ("maxTokens", _Way.UP): {_S.TIMEOUT: 0.6, _S.CLIENT: 0.4},
-    ("temperature", _Way.UP): {_S.BROKEN: 0.45, _S.NOT_JSON: 0.4, _S.AROUND: 0.4, _S.INVALID: 0.4, _S.KEY_MISSING: 0.3},
-    ("topP", _Way.UP): {_S.BROKEN: 0.35, _S.NOT_JSON: 0.3, _S.AROUND: 0.3, _S.INVALID: 0.3},
-    ("system", _Way.EDITED): {
-        _S.AROUND: 0.8,
-        _S.NOT_JSON: 0.8,
-        _S.KEY_MISSING: 0.8,
-        _S.REFUSAL: 0.7,
-        _S.INVALID: 0.6,
-        _S.BROKEN: 0.55,
-        _S.EMPTY: 0.4,
-    },
-    ("system", _Way.LONGER): {_S.CLIENT: 0.5, _S.TIMEOUT: 0.3, _S.CUT_AT_LIMIT: 0.3},
-    ("variables", _Way.ADDED): {_S.EMPTY: 0.8, _S.INVALID: 0.5, _S.CLIENT: 0.5},
-    ("model", _Way.EDITED): {
-        _S.SERVER: 0.6,
-        _S.RATE: 0.6,
-        _S.CLIENT: 0.6,
-        _S.TIMEOUT: 0.6,
-        _S.REFUSAL: 0.6,
-        _S.AROUND: 0.5,
-        _S.INVALID: 0.45,
-        _S.BROKEN: 0.4,
-        _S.NOT_JSON: 0.4,
-        _S.KEY_MISSING: 0.4,
-        _S.EMPTY: 0.4,
-        _S.CUT_AT_LIMIT: 0.35,
-        _S.TRUNCATED: 0.35,
-        _S.CUT: 0.3,
-    },
-}
 _TEXTS = ("system", "user")
 # Between two prompts that explain the same, the one that usually holds the instructions.
 _BODY_AGAINST_SYSTEM = 0.95
-_FAR_LONGER = 1.2
 _MORE_TOKENS = 1.2
 
 
@@ -226,9 +96,9 @@ def symptoms(metric: Metric, candidate: Summary, baseline: Summary | None, repor
 def _of_clusters(metric: Metric, report: Report) -> Symptoms:
     counts: Counter[Sign] = Counter()
     for cluster in report.clusters:
-        sign = _OF_SHAPE.get(cluster.shape)
+        sign = OF_SHAPE.get(cluster.shape)
         if cluster.shape is Shape.UNREAD and cluster.kind:
-            sign = _OF_KIND.get(ErrorKind(cluster.kind))
+            sign = OF_KIND.get(ErrorKind(cluster.kind))
         if sign is not None:
             counts[sign] += cluster.count
     return Symptoms(
@@ -249,7 +119,7 @@ def _of_kinds(metric: Metric, candidate: Summary, usual: Summary | None) -> Symp
         expected = usual.errors.get(kind, 0) / usual.calls * candidate.calls if usual is not None else 0.0
         more = max(0.0, n - expected)
         excess_of += more
-        if (sign := _OF_KIND.get(kind)) is not None:
+        if (sign := OF_KIND.get(kind)) is not None:
             counts[sign] += n
             excess[sign] = excess.get(sign, 0.0) + more
     return Symptoms(metric=metric, counts=counts, excess=excess, of=candidate.failures, excess_of=excess_of)
@@ -269,8 +139,8 @@ def support(change: Change, found: Symptoms) -> Support:
 def _of_failures(change: Change, found: Symptoms) -> Support:
     weights: dict[Sign, float] = {}
     part = "system" if change.part in _TEXTS else change.part
-    for way in _ways(change):
-        for sign, weight in _BREAKS.get((part, way), {}).items():
+    for way in ways_of(change):
+        for sign, weight in BREAKS.get((part, way), {}).items():
             scaled = weight * (_BODY_AGAINST_SYSTEM if change.part == "user" else 1.0)
             weights[sign] = max(weights.get(sign, 0.0), scaled)
     if not found.excess_of:
@@ -285,7 +155,7 @@ def _of_failures(change: Change, found: Symptoms) -> Support:
 
 
 def _words(sign: Sign, found: Symptoms) -> str:
-    if sign in _CUT_SIGNS - {Sign.CUT_AT_LIMIT} and found.cut_json:
+    if sign in CUT_SIGNS - {Sign.CUT_AT_LIMIT} and found.cut_json:
         return "are JSON that is cut"
     return sign.value
 
@@ -293,7 +163,7 @@ def _words(sign: Sign, found: Symptoms) -> str:
 def _of_tokens(change: Change, found: Symptoms) -> Support:
     """Latency and cost follow the model, then what is written, then what is read."""
     slower = found.metric is Metric.LATENCY
-    ways = set(_ways(change))
+    ways = set(ways_of(change))
     longer = found.output_times is not None and found.output_times >= _MORE_TOKENS
     written = f"output tokens {found.output_times:.1f} times the usual" if longer else ""
     longer_answers = f"longer answers {'take longer' if slower else 'cost more'}"
@@ -304,12 +174,12 @@ def _of_tokens(change: Change, found: Symptoms) -> Support:
             return Support(
                 weight=0.5 if longer else 0.8, reason=f"another model has another {'speed' if slower else 'price'}"
             )
-        case "maxTokens" if _Way.UP in ways and (longer or unknown):
+        case "maxTokens" if Way.UP in ways and (longer or unknown):
             return Support(weight=0.9 if longer else 0.5, reason=written or longer_answers)
-        case "stopSequences" if _Way.REMOVED in ways and (longer or unknown):
+        case "stopSequences" if Way.REMOVED in ways and (longer or unknown):
             return Support(weight=0.7 if longer else 0.4, reason=written or longer_answers)
         case "system" | "user":
-            return _of_text(change, found, written, longer_prompt=_Way.LONGER in ways)
+            return _of_text(change, found, written, longer_prompt=Way.LONGER in ways)
         case _:
             return _NOTHING
 
@@ -327,7 +197,7 @@ def _of_text(change: Change, found: Symptoms, written: str, *, longer_prompt: bo
 
 def _of_feedback(change: Change) -> Support:
     """No failing call tells anything here: only what decides what people read."""
-    ways = set(_ways(change))
+    ways = set(ways_of(change))
     match change.part:
         case "system":
             return Support(weight=0.4, reason="it decides what people read")
@@ -335,49 +205,10 @@ def _of_feedback(change: Change) -> Support:
             return Support(weight=0.38, reason="it decides what people read")
         case "model":
             return Support(weight=0.35, reason="another model answers in another way")
-        case "temperature" if _Way.UP in ways:
+        case "temperature" if Way.UP in ways:
             return Support(weight=0.3, reason="answers vary more")
         case _:
             return _NOTHING
-
-
-# What a parameter is where nothing is set, with the providers that have a default at all.
-_DEFAULTS = {"temperature": 1.0, "topP": 1.0, "maxTokens": float("inf")}
-
-
-def _ways(change: Change) -> Iterator[_Way]:
-    match change.part:
-        case "temperature" | "topP" | "maxTokens":
-            before, after = (_number(value, _DEFAULTS[change.part]) for value in (change.before, change.after))
-            if before is not None and after is not None and before != after:
-                yield _Way.UP if after > before else _Way.DOWN
-        case "stopSequences":
-            old, new = _items(change.before), _items(change.after)
-            if new - old:
-                yield _Way.ADDED
-            if old - new:
-                yield _Way.REMOVED
-        case "variables":
-            if _items(change.after) - _items(change.before):
-                yield _Way.ADDED
-        case "system" | "user":
-            yield _Way.EDITED
-            if len(str(change.after or "")) >= _FAR_LONGER * max(1, len(str(change.before or ""))):
-                yield _Way.LONGER
-        case _:
-            yield _Way.EDITED
-
-
-def _number(value: object, default: float) -> float | None:
-    if value is None:
-        return default
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _items(value: object) -> set[str]:
-    if isinstance(value, dict):
-        return {str(name) for name in value}
-    return {str(item) for item in value} if isinstance(value, list | tuple) else set()
 
 
 def _times(tokens: int, calls: int, usual: tuple[int, int] | None) -> float | None:

@@ -11,7 +11,8 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from watchdog.core.culprit import Change, support
+from watchdog.core.breakages import Change
+from watchdog.core.culprit import support
 from watchdog.core.rules import Metric
 
 if TYPE_CHECKING:
