@@ -54,7 +54,7 @@ BROKEN = [
         column=2,
         key="recovry",
         message="unknown key `recovry`; did you mean `recovery`? allowed: `platform`, `watch`, `rules`, `prompts`, "
-        "`recovery`, `status`, `slack`, `store`, `log`",
+        "`recovery`, `status`, `evidence`, `slack`, `store`, `log`",
     ),
     Broken(
         why="a status page over plain http",
@@ -145,6 +145,49 @@ BROKEN = [
         column=1,
         key="recovery.deadline",
         message='"2d" is too long; must be a duration from "1m" to "24h" (units: ms, s, m, h, d)',
+    ),
+    Broken(
+        why="more failing calls than anybody reads",
+        text="[evidence]\ncalls = 1000",
+        line=6,
+        column=1,
+        key="evidence.calls",
+        message="got the whole number 1000; must be a whole number from 1 to 200",
+    ),
+    Broken(
+        why="a pattern that is none",
+        text='[evidence]\nredact = ["CUST-[0-9]+", "(a"]',
+        line=6,
+        column=26,
+        key="evidence.redact[1]",
+        message='"(a" is not a regular expression: missing ), unterminated subpattern at character 1; '
+        "must be a regular expression of at most 200 characters that matches at least one",
+    ),
+    Broken(
+        why="a pattern that matches everywhere",
+        text='[evidence]\nredact = ["[0-9]*"]',
+        line=6,
+        column=11,
+        key="evidence.redact[0]",
+        message='"[0-9]*" matches the empty text, which is everywhere; make it need at least one character; '
+        "must be a regular expression of at most 200 characters that matches at least one",
+    ),
+    Broken(
+        why="a pattern that may never end",
+        text='[evidence]\nredact = ["(a+)+x"]',
+        line=6,
+        column=11,
+        key="evidence.redact[0]",
+        message='"(a+)+x" could take minutes on a text that was made for it; give its repeats an upper bound, such as '
+        "{1,40} in the place of +; must be a regular expression of at most 200 characters that matches at least one",
+    ),
+    Broken(
+        why="more patterns than can be applied in time",
+        text="[evidence]\nredact = [" + "'a', " * 21 + "]",
+        line=6,
+        column=1,
+        key="evidence.redact",
+        message="holds 21 patterns; at most 20: join some with `|`",
     ),
     Broken(
         why="a tick longer than the watch",

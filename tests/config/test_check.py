@@ -142,6 +142,23 @@ def test_whom_the_watchdog_asks_is_said(bench: Bench) -> None:
     assert "status of" not in "\n".join(lines(check(bench.load(PLATFORM), bench.env)))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("payloads = true", "redacted; notices hold counts and shapes only."),
+        (
+            'payloads = true\nslack = true\nredact = ["a"]',
+            "redacted, with 1 pattern of your own; redacted examples go out with the notice.",
+        ),
+    ],
+)
+def test_whose_words_are_kept_is_said(bench: Bench, text: str, told: str) -> None:
+    """Nobody finds bodies in a database without having been told."""
+    report = lines(check(bench.load(f"{PLATFORM}{SLACK}[evidence]\ncalls = 5\n{text}"), bench.env))
+
+    assert f"Up to 5 failing calls of a bad version are read and kept, {told}" in report
+
+
 def test_the_strength_at_typical_rates_is_a_table(bench: Bench) -> None:
     """Where nothing is known of the traffic; what is assumed stands above it."""
     report = lines(check(bench.load(f'{PLATFORM}[rules]\npacks = ["cost-guard"]'), bench.env))
@@ -268,6 +285,10 @@ def test_the_budget_is_shared_out_by_weight(bench: Bench) -> None:
                 'no rule has action = "revert": nothing is ever reverted by itself',
                 'no rule has statistic = "limit": a prompt without a baseline is not protected at all',
             ],
+        ),
+        (
+            SLACK + "[evidence]\nslack = true\n",
+            ["[evidence] does nothing without payloads = true: no body is read"],
         ),
         (
             '[slack]\nwebhook = "env:HOOK"\n',

@@ -16,6 +16,7 @@ from watchdog.config.packs import builtin_packs, load_rules
 from watchdog.config.rule_schema import PackTable
 from watchdog.config.schema import ConfigTable
 from watchdog.config.settings import (
+    EvidenceSettings,
     LogSettings,
     PlatformSettings,
     RecoverySettings,
@@ -40,6 +41,7 @@ SETTINGS = {
     "platform": PlatformSettings,
     "watch": WatchSettings,
     "recovery": RecoverySettings,
+    "evidence": EvidenceSettings,
     "slack": SlackSettings,
     "store": StoreSettings,
     "log": LogSettings,
@@ -156,9 +158,10 @@ def test_the_packs_in_the_documentation_work(bench: Bench) -> None:
 
 def test_the_configuration_in_the_documentation_works(bench: Bench) -> None:
     """The shortest complete configuration is one, and the example of rules for some prompts goes with it."""
-    shortest, overrides = re.findall(r"```toml\n(.*?)```", CONFIGURATION, re.DOTALL)
+    shortest, overrides, evidence = re.findall(r"```toml\n(.*?)```", CONFIGURATION, re.DOTALL)
 
     assert "https://api.prompthelm.app" == bench.load(shortest).platform.url
+    assert ("CUST-[0-9]{6}", r"(?i)order no\. ?[0-9]{1,12}") == bench.load(shortest + evidence).evidence.redact
     success = bench.load(shortest + overrides).rules_for("support-reply").rules[0]
     assert ("success", 0.02, Action.SUGGEST) == (success.name, success.margin_abs, success.action)
 

@@ -19,6 +19,7 @@ from watchdog.config.schema import ConfigTable
 from watchdog.config.secret import SecretRef
 from watchdog.config.settings import (
     PLATFORM_PATHS,
+    EvidenceSettings,
     LogFormat,
     LogLevel,
     LogSettings,
@@ -62,6 +63,11 @@ alpha = 0.01
 [rules.change.success]
 margin_abs = 0.02
 action = "alert"
+[evidence]
+payloads = true
+calls = 7
+slack = true
+redact = ["CUST-[0-9]{6}"]
 [recovery]
 deadline = "1h"
 [slack]
@@ -112,6 +118,7 @@ def test_every_key_of_a_full_file_arrives(bench: Bench) -> None:
         == settings.watch
     )
     assert RecoverySettings(deadline=timedelta(hours=1)) == settings.recovery
+    assert EvidenceSettings(payloads=True, calls=7, slack=True, redact=("CUST-[0-9]{6}",)) == settings.evidence
     assert (
         SlackSettings(
             token=SecretRef.env("SLACK_BOT_TOKEN"), channel="C0123456789", api_url="http://127.0.0.1:8081/api/"

@@ -24,6 +24,7 @@ SLACK = '[slack]\ntoken = "env:PROMPTHELM_TOKEN"\nchannel = "C0123456789"\n'
         ("# a comment\n", ()),
         ('[watch]\nprompts = ["a"]\ntick = "10s"\n', ("watch.prompts", "watch.tick")),
         ('[recovery]\ndeadline = "1h"\n', ("recovery.deadline",)),
+        ("[evidence]\npayloads = true\nredact = ['a']\n", ("evidence.payloads", "evidence.redact")),
         ("[rules]\nalpha = 0.01\n", ("alpha 0.005 -> 0.01",)),
         ('[rules]\nthreshold = "certified"\n', ("threshold proven -> certified",)),
         ("[rules.change.cost]\nmargin_rel = 0.3\n", ("rule cost changed",)),
@@ -90,17 +91,18 @@ def loaded(bench: Bench) -> tuple[Settings, Settings]:
     read = bench.load(
         PLATFORM.replace("api.", "eu.")
         + '[watch]\nenvironment = "staging"\nsegment_by = "task"\nlength = "2h"\nact = "alert"\n'
-        + '[recovery]\ndeadline = "1h"\n[rules]\nalpha = 0.01\n[[prompts]]\nmatch = "a"\n'
+        + '[recovery]\ndeadline = "1h"\n[evidence]\ncalls = 5\n[rules]\nalpha = 0.01\n[[prompts]]\nmatch = "a"\n'
     )
     return standing, read
 
 
 def test_a_swap_takes_all_that_can_be_taken(bench: Bench) -> None:
-    """Rules, overrides, recovery, and the terms of a watch."""
+    """Rules, overrides, recovery, evidence, and the terms of a watch."""
     standing, read = loaded(bench)
     after = swapped(standing, read)
 
     assert (read.rules, read.overrides, read.recovery) == (after.rules, after.overrides, after.recovery)
+    assert 5 == after.evidence.calls
     assert timedelta(hours=2) == after.watch.length
     assert read.watch.act is after.watch.act
 

@@ -205,3 +205,26 @@ def test_an_alert_on_what_something_else_explains_does_not_blame_the_version() -
 
     assert "support-reply: v1.1.0 looks worse, and something else can explain it" == notice.headline
     assert notice.step.endswith("Nothing was reverted: something else than the prompt can explain it.")
+
+
+@pytest.mark.parametrize(
+    ("state", "recovered", "headline"),
+    [
+        (SagaState.PROMOTED, Recovery.PENDING, "made production worse; reverting to"),
+        (SagaState.DONE, Recovery.VERIFYING, "verifying the recovery"),
+        (SagaState.DONE, Recovery.RECOVERED, "recovered on"),
+        (SagaState.DONE, Recovery.UPSTREAM_SUSPECTED, "NOT recovered"),
+        (SagaState.AWAIT_APPROVAL, Recovery.PENDING, "is suggested"),
+        (SagaState.SUPERSEDED, Recovery.VOID, "a human acted"),
+        (SagaState.NEEDS_HUMAN, Recovery.VOID, "needs a human NOW"),
+    ],
+)
+def test_what_failing_calls_look_like_leaves_the_message_where_the_incident_stands(
+    state: SagaState, recovered: Recovery, headline: str
+) -> None:
+    """The root is rewritten with every notice: this one must not take its headline from it."""
+    notice = messages.failing(incident(state, recovery=recovered), watch(), ("Sentence.", "Example"), T0)
+
+    assert headline in notice.headline
+    assert "Sentence.\nExample" == notice.step
+    assert f"{incident().id}:failing" == notice.key

@@ -130,7 +130,7 @@ def test_one_execution_shows_the_bodies(running):
 
     assert "Hi Ada" == shown["request"]["user"]
     assert 0.5 == shown["request"]["temperature"]
-    assert {"output": called["output"]} == shown["response"]
+    assert {"output": called["output"], "finishReason": "stop"} == shown["response"]
 
 
 def test_what_the_caller_said_about_its_call_is_in_the_log(running):

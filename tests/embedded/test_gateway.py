@@ -400,3 +400,35 @@ def test_an_answer_does_not_wait_for_a_delayed_acknowledgement(running, system_c
         took_s.append(system_clock.monotonic() - begun_s)
 
     assert sorted(took_s)[10] < 0.035
+
+
+def shown_of_last(running):
+    (item,) = running.logs()["items"]
+    return running.get(f"/api/v1/execution-logs/{item['id']}").json()
+
+
+@pytest.mark.parametrize(
+    ("code", "kept", "reason"), [("OUTPUT_UNPARSABLE", "stop", "stop"), ("OUTPUT_TRUNCATED", "half", "length")]
+)
+def test_an_output_that_fails_for_its_form_is_cut_as_its_code_says(running, code, kept, reason):
+    """
+    At the stop sequence that cut it, or at the token limit; with the parameters beside it.
+    """
+    version = running.platform.admin.save_version(
+        running.prompt_id,
+        user="Hi {{name}}",
+        variables={"name": {}},
+        stop_sequences=(', "question"',),
+        max_tokens=7,
+        recording=[RecordedCall(latency_ms=100.0, ok=False, error_code=code, output_tokens=50)],
+    )
+    running.platform.admin.promote(running.prompt_id, version)
+    running.execute(promptSlug="support", variables={"name": "Ada"}, environment="production")
+
+    shown = shown_of_last(running)
+    output = shown["response"]["output"]
+    whole = json.dumps({"simulated": True, "model": "gpt-4", "call": 0, "question": "Hi Ada"})
+    assert (whole[: whole.index(', "question"')] if kept == "stop" else whole[: len(whole) // 2]) == output
+    assert reason == shown["response"]["finishReason"]
+    assert (7, [', "question"']) == (shown["request"]["max_tokens"], shown["request"]["stop_sequences"])
+    assert (50 if kept == "stop" else 7) == shown["outputTokens"]

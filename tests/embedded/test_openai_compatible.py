@@ -14,7 +14,7 @@ from watchdog.embedded.server import EmbeddedPlatform
 CHUNKS = [
     {"choices": [{"delta": {"role": "assistant"}}]},
     {"choices": [{"delta": {"content": "Hel"}}]},
-    {"choices": [{"delta": {"content": "lo"}}]},
+    {"choices": [{"delta": {"content": "lo"}, "finish_reason": "length"}]},
     {
         "choices": [],
         "usage": {"prompt_tokens": 30, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 10}},
@@ -102,6 +102,8 @@ def test_tokens_and_cost_come_from_the_usage(forwarding):
     assert (20 * 2.5 + 10 * 1.25 + 2 * 10.0) / 1e6 == pytest.approx(reply["cost"])
     (item,) = forwarding.get("/api/v1/execution-logs").json()["items"]
     assert (10, "openai") == (item["cachedTokens"], item["provider"])
+    shown = forwarding.get(f"/api/v1/execution-logs/{item['id']}").json()
+    assert {"output": "Hello", "finishReason": "length"} == shown["response"]
 
 
 def test_a_model_without_a_price_costs_unknown(forwarding):

@@ -27,13 +27,21 @@ NOTE = "watchdog:7f1c p95 812 ms -> 2,310 ms"
 
 @dataclass(frozen=True, kw_only=True)
 class PastCall:
-    """A call to be put into the platform's log, recorded when it ended; `labels` are what its caller said of it."""
+    """
+    A call to be put into the platform's log, recorded when it ended.
+
+    Attributes:
+        labels: what its caller said of it.
+        output: what it answered; None for no bodies at all. `max_tokens` is what it was allowed.
+    """
 
     started_at: datetime
     latency_ms: float = 400.0
     error_code: str = ""
     cost_usd: float | None = None
     labels: Mapping[str, object] = field(default_factory=dict)
+    output: str | None = None
+    max_tokens: int | None = None
 
 
 class World(Protocol):
@@ -298,6 +306,36 @@ def test_a_dot_in_the_name_of_a_label_reaches_inside(world: World) -> None:
     (page,) = world.segmented_by("customer.tier").calls(prompt_id, since=start, until=world.now)
 
     assert ["gold"] == [call.segment for call in page.calls]
+
+
+def test_the_bodies_of_one_call_are_read_by_its_id(world: World) -> None:
+    """What it answered, and with which parameters; its text is not in how it is represented."""
+    prompt_id = world.prompt("support")
+    call = PastCall(
+        started_at=world.now - MS * 900, error_code="OUTPUT_UNPARSABLE", output='{"a": "CANARY', max_tokens=9
+    )
+    wanted, _ = world.calls(prompt_id, world.version(prompt_id), [call, PastCall(started_at=world.now - MS * 800)])
+
+    payload = world.platform.payload(wanted)
+
+    assert (wanted, '{"a": "CANARY', 9) == (payload.call_id, payload.output, payload.max_tokens)
+    assert "CANARY" not in repr(payload)
+
+
+def test_a_call_without_bodies_has_none(world: World) -> None:
+    """Which is no error: a platform may not keep them."""
+    prompt_id = world.prompt("support")
+    (wanted,) = world.calls(prompt_id, world.version(prompt_id), [PastCall(started_at=world.now - MS * 900)])
+
+    assert world.platform.payload(wanted).output is None
+
+
+def test_an_unknown_call_is_refused(world: World) -> None:
+    """With 404, by the call's path."""
+    with pytest.raises(Refused) as caught:
+        world.platform.payload("nobody")
+
+    assert 404 == caught.value.status
 
 
 def test_only_production_calls_of_the_prompt_are_returned(world: World) -> None:

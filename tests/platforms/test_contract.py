@@ -66,6 +66,8 @@ class EmbeddedWorld:
                 environment=environment,
                 call=_recorded(call),
                 metadata=call.labels,
+                request=None if call.output is None else {"max_tokens": call.max_tokens},
+                response=None if call.output is None else {"output": call.output},
             )
             for call in calls
         ]

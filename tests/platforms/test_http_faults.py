@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import socket
 import time
 import tracemalloc
@@ -287,6 +288,31 @@ def test_200_mib_are_refused_without_being_held(
     assert peak < 40 * MIB
     # The kernel's buffers hold a few MiB that left the server and were never read.
     assert sum(sent) < (48 * MIB if declared is None else 16 * MIB)
+
+
+def test_bodies_of_a_call_are_read_up_to_a_mebibyte(client: PromptHelm, hostile: HostileServer) -> None:
+    """Evidence is worth no more; the listings may be longer."""
+    whole = json.dumps({"id": "c1", "response": {"output": "x" * (MIB - 100)}}).encode()
+    hostile.answer = raw_answer(200, whole)
+
+    assert MIB - 100 == len(client.payload("c1").output or "")
+
+    hostile.answer = raw_answer(200, whole + b" " * 200)
+    with pytest.raises(BadAnswer, match="more than 1,048,576 bytes, which is not read") as caught:
+        client.payload("c1")
+
+    assert not caught.value.retryable
+
+
+def test_an_odd_body_is_a_bad_answer_that_quotes_nothing(client: PromptHelm, hostile: HostileServer) -> None:
+    """Another call's, or no object at all."""
+    for body in ({"id": "c2", "response": {"output": "CANARY"}}, ["CANARY"], "CANARY"):
+        hostile.answer = raw_answer(200, json.dumps(body).encode())
+
+        with pytest.raises(BadAnswer) as caught:
+            client.payload("c1")
+
+        assert "CANARY" not in str(caught.value)
 
 
 def test_a_gzip_bomb_is_refused_without_being_inflated(client: PromptHelm, hostile: HostileServer) -> None:

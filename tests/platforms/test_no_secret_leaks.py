@@ -70,9 +70,10 @@ def whole_error(error: BaseException, *, with_locals: bool) -> str:
     [
         lambda client: client.prompts(),
         lambda client: client.promotions(since=NOW),
+        lambda client: client.payload("c1"),
         lambda client: client.promote("p1", "v1", note="watchdog:1", revert_of="a1"),
     ],
-    ids=["prompts", "promotions", "promote"],
+    ids=["prompts", "promotions", "payload", "promote"],
 )
 def test_no_error_path_shows_the_token(
     client: PromptHelm,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import MINUTE, SECOND, T0, call, incident, promotion, reading, rule_set, watch
+from watchdog.core.clusters import Choice, Looked, report
 from watchdog.core.guards import HOUR
 from watchdog.core.incident import Recovery
 from watchdog.core.ledger import Entry, Kind, Treatment
-from watchdog.core.model import Prompt
+from watchdog.core.model import Payload, Prompt
 from watchdog.core.notice import Fact, Link, Notice, Tone
 from watchdog.core.promotion import Standing
 from watchdog.core.rollback import Event, SagaState
@@ -19,7 +20,7 @@ from watchdog.core.rules import Metric
 from watchdog.core.watch import Verdict, WatchState
 from watchdog.core.windows import WINDOW, Summary, summarise
 from watchdog.errors import IllegalTransition
-from watchdog.store import events, incidents, intakes, journal, outbox, watches
+from watchdog.store import events, incidents, intakes, journal, outbox, payloads, watches
 from watchdog.store.intakes import Intake
 from watchdog.store.outbox import Delivery
 from watchdog.store.watches import Baseline
@@ -387,3 +388,40 @@ def test_promotions_around_one_are_those_of_other_prompts_that_really_moved(any_
         around = journal.promoted_between(connection, T0 - 15 * MINUTE, T0 + 15 * MINUTE, but="support")
 
     assert [("refund-reply", "refund-1"), ("invoice", "invoice-1")] == [(slug, p.id) for slug, p in around]
+
+
+def test_what_failing_calls_looked_like_is_written_once(any_store: Store) -> None:
+    """A second report is refused, and text that no database takes was made harmless before."""
+    odd = Payload(call_id="call-0", output="a\x00b\ud800 canary@example.com", message="c")
+    found = report([Looked(call=call(ok=False), payload=odd)], Choice.FAILING)
+    with any_store.write() as connection:
+        opened(connection)
+        incidents.open_incident(connection, incident())
+        before = payloads.awaiting(connection, since=T0)
+
+        assert payloads.keep(connection, incident().id, found, at=T0)
+        assert not payloads.keep(connection, incident().id, report([], Choice.FAILING), at=T0)
+
+    with any_store.read() as connection:
+        assert found == payloads.find(connection, incident().id)
+        assert "a\ufffdb\ufffd [mail]" == found.clusters[0].examples[0].output
+        assert ((incident().id,), ()) == (before, payloads.awaiting(connection, since=T0))
+        assert payloads.find(connection, "nobody") is None
+
+
+def test_an_attempt_that_came_to_nothing_is_history_and_changes_no_state(any_store: Store) -> None:
+    """The rollback goes on meanwhile: its token stays."""
+    with any_store.write() as connection:
+        opened(connection)
+        incidents.open_incident(connection, incident())
+        payloads.note_failure(connection, incident(), at=T0 + SECOND, why="503")
+        payloads.note_failure(connection, incident(), at=T0 + MINUTE, why="503 again")
+        payloads.set_changes(connection, incident().id, ("temperature: 0.2 -> 1.0",))
+
+    with any_store.read() as connection:
+        kept = incidents.find_incident(connection, incident().id)
+        assert kept is not None
+        assert (incident().token, incident().state) == (kept.token, kept.state)
+        assert ("temperature: 0.2 -> 1.0",) == kept.changes
+        assert (2, T0 + MINUTE) == payloads.failures(connection, incident().id)
+        assert (0, None) == payloads.failures(connection, "nobody")

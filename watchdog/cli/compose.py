@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from watchdog.clock import SystemClock
 from watchdog.config.swap import differences, needs_restart, swapped
 from watchdog.core.rules import Action
-from watchdog.core.terms import Terms
+from watchdog.core.terms import Evidence, Terms
 from watchdog.errors import NotifyError
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.jobs.reload import Offer
@@ -168,6 +168,12 @@ def terms_of(settings: Settings) -> Terms:
         tick=settings.watch.tick,
         fast_tick=min(settings.watch.tick, timedelta(seconds=5)),
         recovery_deadline=settings.recovery.deadline,
+        evidence=Evidence(
+            payloads=settings.evidence.payloads,
+            calls=settings.evidence.calls,
+            slack=settings.evidence.slack,
+            redact=settings.evidence.redact,
+        ),
         settle=max(_SETTLE_FLOOR, 2 * timeout),
         config_digest=settings.digest,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from watchdog.store import events, findings, incidents, intakes, outbox, peers, watches
+from watchdog.store import events, findings, incidents, intakes, outbox, payloads, peers, watches
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -83,6 +83,7 @@ def _peer_facts(peer: Peer) -> dict[str, Any]:
 def incident_facts(connection: Connection, incident: Incident) -> dict[str, Any]:
     """One incident with its history."""
     watch = watches.find_watch(connection, incident.watch_id)
+    failing = payloads.find(connection, incident.id)
     return {
         "id": incident.id,
         "prompt": incident.prompt_slug,
@@ -99,6 +100,7 @@ def incident_facts(connection: Connection, incident: Incident) -> dict[str, Any]
         "changes": list(incident.changes),
         "rules": [dict(reading) for reading in incident.tripped],
         "restored": numbers(incident.restored),
+        "failing_calls": None if failing is None else failing.to_json(),
         "watch_id": incident.watch_id,
         "findings": finding_facts(connection, incident.id),
         "history": history_facts(connection, incident.id),

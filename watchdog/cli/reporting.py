@@ -12,6 +12,7 @@ from watchdog.cli import facts
 from watchdog.cli.exits import FAILED, out, say, stop
 from watchdog.cli.where import store_to_read
 from watchdog.core import words
+from watchdog.core.clusters import Report
 from watchdog.core.judgement import Reading, ReadingState
 from watchdog.core.ledger import Entry
 from watchdog.core.quiet_days import describe
@@ -193,6 +194,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
                 ("changed", "; ".join(incident["changes"]) or "not known"),
             ),
         )
+        _failing(console, incident["failing_calls"])
     say(console, f"Watch {watch['id']}", style="bold")
     _pairs(
         console,
@@ -239,6 +241,25 @@ def _week(week: dict[str, Any]) -> str:
     if week["why_not"]:
         return f"not compared with: {week['why_not']}"
     return f"the same hours are compared with, read to {week['read_to']}" if week["read_to"] else "not read yet"
+
+
+def _failing(console: Console, value: dict[str, Any] | None) -> None:
+    """What the failing calls looked like: redacted text of strangers, so each on one line and harmless."""
+    if value is None:
+        return
+    found = Report.from_json(value)
+    say(console, f"{found.choice.value.capitalize()} calls", style="bold")
+    if found.failed:
+        say(console, f"  could not be read: {found.failed}")
+    elif not found.clusters:
+        say(console, "  there were none")
+    if found.unread:
+        say(console, f"  the bodies of {words.count(found.unread, 'call')} of {found.looked_at:,} could not be read")
+    for cluster in found.clusters:
+        say(console, f"  {cluster.sentence}")
+        for example in cluster.examples:
+            message = f" [{one_line(example.message)}]" if example.message else ""
+            say(console, f"    {example.call_id}: {one_line(example.output)}{message}")
 
 
 def _numbers(console: Console, watch: dict[str, Any], incident: dict[str, Any] | None) -> None:

@@ -11,6 +11,7 @@ from watchdog.config.report import Override, Report, RuleLine, SecretLine, Stren
 from watchdog.config.secret import SecretRef
 from watchdog.config.strength import ASSUMED, assumed_traffic, forecasts
 from watchdog.core.rules import Action, Method, Metric, Rule, Statistic
+from watchdog.core.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -174,6 +175,16 @@ def _summary(settings: Settings) -> Iterator[str]:
         case Action.REVERT:
             yield "The watchdog may revert by itself."
     yield f"Notices go to {_receiver(settings)}."
+    yield from _evidence(settings)
+
+
+def _evidence(settings: Settings) -> Iterator[str]:
+    evidence = settings.evidence
+    if evidence.payloads:
+        told = "redacted examples go out with the notice" if evidence.slack else "notices hold counts and shapes only"
+        calls = f"Up to {evidence.calls} failing calls of a bad version are read and kept, redacted"
+        own = f", with {count(len(evidence.redact), 'pattern')} of your own" if evidence.redact else ""
+        yield f"{calls}{own}; {told}."
 
 
 def _receiver(settings: Settings) -> str:
@@ -218,6 +229,9 @@ def _warnings(settings: Settings, traffic: Sequence[Traffic]) -> Iterator[str]:
     if silenced := [glob for glob in watch.prompts if glob in watch.exclude or "*" in watch.exclude]:
         yield f"watch.exclude takes away all that {_quoted(tuple(silenced))} in watch.prompts names"
     yield from findings(settings, traffic)
+    evidence = settings.evidence
+    if not evidence.payloads and (evidence.slack or evidence.redact):
+        yield "[evidence] does nothing without payloads = true: no body is read"
     if settings.slack is None:
         yield "there is no [slack]: notices go to the terminal, where nobody may look"
     elif settings.slack.webhook is not None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticCustomError, core_schema
 
 from watchdog.config.disclosure import did_you_mean, listed, quoted, shown
+from watchdog.core.patterns import LONGEST_PATTERN, problem_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,6 +151,20 @@ def number(
     limits = {"minimum": least, "exclusiveMinimum": above, "maximum": most, "exclusiveMaximum": below}
     schema = {"type": "number", **{name: limit for name, limit in limits.items() if limit is not None}}
     return Kind(allowed=f"{what}, {' and '.join(end for end in ends if end)}", parse=parse, schema=schema)
+
+
+def regex() -> Kind:
+    """A regular expression that is safe to apply to a stranger's text."""
+
+    def parse(value: object, _: Surroundings) -> str:
+        content = text_of(value)
+        if problem := problem_with(content):
+            raise ValueError(f"{shown(content)} {problem}")
+        return content
+
+    allowed = f"a regular expression of at most {LONGEST_PATTERN} characters that matches at least one"
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_PATTERN}
+    return Kind(allowed=allowed, parse=parse, schema=schema)
 
 
 def duration(least: str, most: str) -> Kind:

@@ -9,6 +9,7 @@ from watchdog.config.kinds import Surroundings
 from watchdog.config.ruling import Ruling, rule_on
 from watchdog.config.schema import ConfigTable, SlackTable
 from watchdog.config.settings import (
+    EvidenceSettings,
     LogSettings,
     PlatformSettings,
     RecoverySettings,
@@ -62,7 +63,7 @@ def _default_store_issues(document: Document, surroundings: Surroundings) -> tup
 
 
 def _settings(table: ConfigTable, ruling: Ruling, path: Path, folder: Path) -> Settings:
-    platform, watch = table.platform, table.watch
+    platform, watch, evidence = table.platform, table.watch, table.evidence
     return Settings(
         platform=PlatformSettings(
             url=platform.url,
@@ -88,6 +89,12 @@ def _settings(table: ConfigTable, ruling: Ruling, path: Path, folder: Path) -> S
         ),
         recovery=RecoverySettings(deadline=table.recovery.deadline),
         status=StatusSettings(pages=dict(table.status)),
+        evidence=EvidenceSettings(
+            payloads=evidence.payloads,
+            calls=evidence.calls,
+            slack=evidence.slack,
+            redact=tuple(evidence.redact),
+        ),
         slack=None if table.slack is None else _slack(table.slack),
         store=StoreSettings(url=table.store.url or StoreSettings.url, folder=folder),
         log=LogSettings(level=table.log.level, format=table.log.format),

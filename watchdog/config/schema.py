@@ -13,7 +13,19 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from watchdog.config.disclosure import quoted
-from watchdog.config.kinds import Kind, Surroundings, choice, count, duration, flag, matching, template, text, text_of
+from watchdog.config.kinds import (
+    Kind,
+    Surroundings,
+    choice,
+    count,
+    duration,
+    flag,
+    matching,
+    regex,
+    template,
+    text,
+    text_of,
+)
 from watchdog.config.rule_schema import (
     ALPHA,
     ALPHA_MEANS,
@@ -27,6 +39,7 @@ from watchdog.config.secret import SecretRef  # noqa: TC001
 from watchdog.config.settings import (
     COMPARE_PLACEHOLDERS,
     PLATFORM_PATHS,
+    EvidenceSettings,
     LogFormat,
     LogLevel,
     LogSettings,
@@ -37,6 +50,7 @@ from watchdog.config.settings import (
 )
 from watchdog.config.table import KeyedBy, Table, at_key, means
 from watchdog.config.urls import base_address, origin, secret, status_page, store
+from watchdog.core.patterns import MOST_PATTERNS
 from watchdog.core.rules import Action
 from watchdog.stats.eprocess import ThresholdMode  # noqa: TC001
 
@@ -224,6 +238,38 @@ _PROVIDER = text(
 )
 
 
+class EvidenceTable(Table):
+    payloads: Annotated[
+        bool,
+        flag(),
+        means(
+            "Look at failing calls of a version that made production worse: what shape their output has, kept with the "
+            "incident, redacted and cut. Off: no body is ever asked for."
+        ),
+    ] = EvidenceSettings.payloads
+    calls: Annotated[
+        int, count(1, 200), means("Of one incident at most so many calls, the newest (or slowest, or dearest) ones.")
+    ] = EvidenceSettings.calls
+    slack: Annotated[
+        bool,
+        flag(),
+        means("Let up to two redacted examples go out with the notice; else it holds counts and shapes only."),
+    ] = EvidenceSettings.slack
+    redact: Annotated[
+        list[Annotated[str, regex()]],
+        means(
+            "Regular expressions of your own, for what must not be kept beside the usual secrets, mail addresses, "
+            "phone, card and account numbers."
+        ),
+    ] = Field(default_factory=lambda: list(EvidenceSettings.redact))
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Self:
+        if len(self.redact) > MOST_PATTERNS:
+            raise at_key("redact", f"holds {len(self.redact)} patterns; at most {MOST_PATTERNS}: join some with `|`")
+        return self
+
+
 class SlackTable(Table):
     token: Annotated[SecretRef | None, secret(), means("A bot token (`xoxb-...`) with the scope `chat:write`.")] = (
         SlackSettings.token
@@ -296,6 +342,7 @@ class ConfigTable(Table):
             "more when a revert did not help; what it says goes into the message and decides nothing."
         ),
     ] = Field(default_factory=dict)
+    evidence: Annotated[EvidenceTable, means("What the failing calls looked like.")] = EvidenceTable()
     slack: Annotated[
         SlackTable | None,
         means("Optional; without it notices go to the terminal. Either `token` and `channel`, or `webhook` alone."),

@@ -140,6 +140,22 @@ class StatusSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceSettings:
+    """
+    Attributes:
+        payloads: whether bodies of failing calls are looked at.
+        calls: of one incident at most so many.
+        slack: whether redacted examples go out with the notice.
+        redact: regular expressions; what they match is not kept.
+    """
+
+    payloads: bool = False
+    calls: int = 20
+    slack: bool = False
+    redact: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class SlackSettings:
     """
     Either token and channel, or webhook; the others are None.
@@ -233,6 +249,7 @@ class Settings:
     watch: WatchSettings = WatchSettings()
     recovery: RecoverySettings = RecoverySettings()
     status: StatusSettings = field(default_factory=StatusSettings)
+    evidence: EvidenceSettings = EvidenceSettings()
     slack: SlackSettings | None = None
     store: StoreSettings = field(default_factory=StoreSettings)
     log: LogSettings = LogSettings()

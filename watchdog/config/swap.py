@@ -19,8 +19,8 @@ _FIXED_OF_WATCH = ("environment", "segment_by")
 
 def swapped(standing: Settings, read: Settings) -> Settings:
     """
-    The standing settings with everything of the read ones that can be taken over: rules, overrides, recovery, and the
-    terms of a watch.
+    The standing settings with everything of the read ones that can be taken over: rules, overrides, recovery,
+    evidence, and the terms of a watch.
     """
     watch: WatchSettings = replace(
         read.watch, environment=standing.watch.environment, segment_by=standing.watch.segment_by
@@ -32,6 +32,7 @@ def swapped(standing: Settings, read: Settings) -> Settings:
         packs=read.packs,
         watch=watch,
         recovery=read.recovery,
+        evidence=read.evidence,
     )
 
 
@@ -49,6 +50,7 @@ def differences(standing: Settings, read: Settings) -> tuple[str, ...]:
     return (
         *(f"watch.{name}" for name in _changed_names(standing.watch, read.watch)),
         *(f"recovery.{name}" for name in _changed_names(standing.recovery, read.recovery)),
+        *(f"evidence.{name}" for name in _changed_names(standing.evidence, read.evidence)),
         *_of_rules(standing.rules, read.rules),
         *_of_overrides(standing, read),
     )

@@ -1,5 +1,5 @@
 """
-What two versions of a prompt differ in, the likeliest culprit first.
+What two versions of a prompt differ in, the likeliest culprit first, and why it is that.
 
 Parameters are shown with their values. Text is only counted, never quoted: prompt text stays on the platform, and the
 Compare page shows it to those who may see it.
@@ -8,28 +8,22 @@ Compare page shows it to those who may see it.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from watchdog.core.breakages import Change
+from watchdog.core.culprit import support
 from watchdog.core.rules import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from watchdog.core.culprit import Symptoms
     from watchdog.core.model import PromptVersion
 
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """
-    Attributes:
-        part: what changed, such as `temperature` or `system`.
-        sentence: the change in words.
-    """
-
-    part: str
-    sentence: str
-
+NONE_EXPLAINS = "none of the changes explains it by itself"
+# With less than this a change is not named as a cause.
+_SUPPORTED = 0.25
 
 # What usually breaks what, likeliest first. A part that is not named comes after those that are.
 _SUSPECTS: dict[Metric, tuple[str, ...]] = {
@@ -42,16 +36,34 @@ _SUSPECTS: dict[Metric, tuple[str, ...]] = {
 _TEXTS = {"system": "system prompt", "user": "prompt body"}
 
 
-def changes(good: PromptVersion, bad: PromptVersion, suspect: Metric) -> tuple[Change, ...]:
+def changes(
+    good: PromptVersion, bad: PromptVersion, suspect: Metric, symptoms: Symptoms | None = None
+) -> tuple[Change, ...]:
     """
     What the bad version changed against the good one.
 
+    Where something is known of what went wrong, those that explain it come first and say what they explain; the best of
+    them is called the likeliest. Where none does, that is said at the end. Nothing known: in the order of what usually
+    breaks what.
+
     Args:
-        suspect: the metric that got worse; decides the order.
+        suspect: the metric that got worse; decides the order of those that explain nothing.
     """
     found = [*_parameter_changes(good.parameters, bad.parameters), *_content_changes(good.content, bad.content)]
     order = _SUSPECTS[suspect]
-    return tuple(sorted(found, key=lambda c: (order.index(c.part) if c.part in order else len(order), c.part)))
+    found.sort(key=lambda c: (order.index(c.part) if c.part in order else len(order), c.part))
+    if symptoms is None or not symptoms.known or not found:
+        return tuple(found)
+    ranked = sorted(((support(change, symptoms), change) for change in found), key=lambda pair: -pair[0].weight)
+    supported = [(why, change) for why, change in ranked if why.weight >= _SUPPORTED]
+    named = [
+        replace(change, sentence=f"{change.sentence} ({'possible' if n else 'likeliest'}: {why.reason})")
+        for n, (why, change) in enumerate(supported)
+    ]
+    others = [change for _, change in ranked[len(supported) :]]
+    # Sorting by support mixed them.
+    others.sort(key=found.index)
+    return (*named, *others) if named else (*others, Change(part="", sentence=NONE_EXPLAINS))
 
 
 def _parameter_changes(good: Mapping[str, object], bad: Mapping[str, object]) -> Iterable[Change]:
@@ -59,10 +71,9 @@ def _parameter_changes(good: Mapping[str, object], bad: Mapping[str, object]) ->
         before, after = good.get(name), bad.get(name)
         if before == after:
             continue
-        if isinstance(before, list | tuple) or isinstance(after, list | tuple):
-            yield Change(part=name, sentence=f"{name}: {_list_change(before, after)}")
-        else:
-            yield Change(part=name, sentence=f"{name}: {_value(before)} -> {_value(after)}")
+        lists = isinstance(before, list | tuple) or isinstance(after, list | tuple)
+        sentence = _list_change(before, after) if lists else f"{_value(before)} -> {_value(after)}"
+        yield Change(part=name, sentence=f"{name}: {sentence}", before=before, after=after)
 
 
 def _list_change(before: object, after: object) -> str:
@@ -80,9 +91,10 @@ def _content_changes(good: Mapping[str, object], bad: Mapping[str, object]) -> I
             continue
         if part in _TEXTS:
             sentence = _text_change(str(before or ""), str(after or ""))
-            yield Change(part=part, sentence=f"{_TEXTS[part]}: {sentence}")
+            yield Change(part=part, sentence=f"{_TEXTS[part]}: {sentence}", before=before, after=after)
         else:
-            yield Change(part=part, sentence=f"{part}: {_schema_change(before, after)}")
+            sentence = _schema_change(before, after)
+            yield Change(part=part, sentence=f"{part}: {sentence}", before=before, after=after)
 
 
 def _text_change(before: str, after: str) -> str:

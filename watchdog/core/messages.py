@@ -106,6 +106,19 @@ def recovery(incident: Incident, watch: Watch, at: datetime) -> Notice:
     return _notice(incident, watch, at, incident.recovery.value, tone, headline, step)
 
 
+def failing(incident: Incident, watch: Watch, lines: tuple[str, ...], at: datetime) -> Notice:
+    """
+    What the failing calls look like; the rest of the message is where the incident stands.
+
+    Args:
+        lines: a sentence, and what follows it.
+    """
+    ended = incident.recovery not in (Recovery.PENDING, Recovery.VERIFYING, Recovery.VOID)
+    standing = recovery(incident, watch, at) if ended else progressed(incident, watch, Event.GAVE_UP, "", at)
+    standing = standing or tripped(incident, watch, at)
+    return replace(standing, key=f"{incident.id}:failing", step="\n".join(lines))
+
+
 def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compare_url: str, at: datetime) -> Notice:
     """A rule tripped and nothing will be done about it but telling."""
     because = f" Nothing was reverted: {why_not_more}." if why_not_more else ""

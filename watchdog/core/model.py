@@ -148,3 +148,28 @@ class Feedback:
     version_id: str | None
     kind: FeedbackKind
     created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload:
+    """
+    What one call said, and how it was asked to say it. The text of the request is not in here: nothing needs it.
+
+    Its text is somebody's data: it is left out of `repr`, and only what `core.redact` lets through is ever kept.
+
+    Attributes:
+        output: the answer's text as the platform says it; None where there was none, which is not the empty text.
+        message: what the platform or the provider said about the failure.
+        finish_reason: why the model stopped, in the provider's own word, lower case; empty when unknown.
+        max_tokens, stop_sequences, timeout_ms: with which the call was made; None or empty when unknown.
+        wants_json: the request speaks of JSON.
+    """
+
+    call_id: str
+    output: str | None = field(default=None, repr=False)
+    message: str = field(default="", repr=False)
+    finish_reason: str = field(default="", repr=False)
+    max_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = field(default=(), repr=False)
+    timeout_ms: float | None = None
+    wants_json: bool = False

@@ -11,6 +11,24 @@ from watchdog.core.rules import Action
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """
+    Whether and how the bodies of failing calls are looked at.
+
+    Attributes:
+        payloads: look at them at all.
+        calls: of one incident at most so many.
+        slack: redacted examples may go out with the notice; else only counts and shapes.
+        redact: patterns of the user's own, each without a problem (see `core.patterns`).
+    """
+
+    payloads: bool = False
+    calls: int = 20
+    slack: bool = False
+    redact: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Terms:
     """
     Attributes:
@@ -24,6 +42,7 @@ class Terms:
         recovery_deadline: the verification ends at the latest this long after the revert.
         settle: longer than the platform can hold a request.
         lag_floor, lag_ceiling: bounds of the time that windows stay open for late calls.
+        evidence: what is looked at of failing calls.
         config_digest: identifies the configuration and the rules in every incident.
     """
 
@@ -40,6 +59,7 @@ class Terms:
     lag_floor: timedelta = timedelta(seconds=5)
     lag_ceiling: timedelta = timedelta(minutes=10)
     limits: Limits = field(default_factory=Limits)
+    evidence: Evidence = field(default_factory=Evidence)
     config_digest: str = ""
 
     def guards(self, slug: str) -> bool:

@@ -133,6 +133,8 @@ class Admin:
         *,
         environment: str = PRODUCTION,
         metadata: Mapping[str, Any] | None = None,
+        request: Mapping[str, Any] | None = None,
+        response: Mapping[str, Any] | None = None,
     ) -> tuple[str, ...]:
         """
         Write past calls into the log.
@@ -140,6 +142,7 @@ class Admin:
         Args:
             calls: (when it started, the call); its record is stamped with the end.
             metadata: what the callers said about each of these calls, such as `{"task": "refund"}`.
+            request, response: the bodies of each of these calls.
 
         Returns: the executions' ids, in the same order.
         """
@@ -151,6 +154,8 @@ class Admin:
                     version_id=version_id,
                     environment=environment,
                     call=call,
+                    request=request,
+                    response=response,
                     metadata=metadata or {},
                 ),
             )

@@ -102,6 +102,8 @@ class Gateway:
 
     def _write(self, asked: GatewayRequest, request: Request, answer: Answer) -> tuple[str, int]:
         response: dict[str, Any] = {"output": answer.output}
+        if answer.finish_reason:
+            response["finishReason"] = answer.finish_reason
         if not answer.call.ok:
             response |= {"errorCode": answer.call.error_code, "message": answer.message}
         return self.executions.write(

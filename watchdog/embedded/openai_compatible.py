@@ -78,7 +78,7 @@ class OpenAIProvider:
         begun_s = self._clock.monotonic()
         output: list[str] = []
         usage: dict[str, Any] = {}
-        code, message, retry_after_s = "", "", None
+        code, message, finish_reason, retry_after_s = "", "", "", None
         timeout_s = _TIMEOUT_S if request.timeout_ms is None else request.timeout_ms / 1000.0
         try:
             with self._client.stream("POST", "chat/completions", json=_body(request), timeout=timeout_s) as response:
@@ -87,6 +87,7 @@ class OpenAIProvider:
                 else:
                     for chunk in _chunks(response):
                         usage = chunk.get("usage") or usage
+                        finish_reason = _finish_reason(chunk) or finish_reason
                         piece = _text(chunk)
                         if piece:
                             output.append(piece)
@@ -110,6 +111,7 @@ class OpenAIProvider:
             output="".join(output),
             call=self._priced(call, usage),
             message=message,
+            finish_reason=finish_reason,
             retry_after_s=retry_after_s,
         )
 
@@ -169,3 +171,9 @@ def _chunks(response: httpx.Response) -> Iterator[dict[str, Any]]:
 def _text(chunk: Mapping[str, Any]) -> str:
     choices = chunk.get("choices") or []
     return ((choices[0].get("delta") or {}).get("content") or "") if choices else ""
+
+
+def _finish_reason(chunk: Mapping[str, Any]) -> str:
+    choices = chunk.get("choices") or []
+    reason = choices[0].get("finish_reason") if choices else None
+    return reason if isinstance(reason, str) else ""

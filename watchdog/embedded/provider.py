@@ -59,12 +59,14 @@ class Answer:
         output: the text; that of a failed call is what there was of it.
         call: what is known of the call; `call.ok` tells whether it succeeded.
         message: why it failed; empty when it did not.
+        finish_reason: why the output ends where it does, `stop` or `length`; empty where nobody said.
         retry_after_s: how long a provider that was asked too often wants to be left alone; None where it did not say.
     """
 
     output: str
     call: RecordedCall
     message: str = ""
+    finish_reason: str = ""
     retry_after_s: int | None = None
 
 

@@ -236,10 +236,18 @@ class SimulatedProvider:
         if request.timeout_ms is not None and call.latency_ms is not None and call.latency_ms > request.timeout_ms:
             call = replace(call, ok=False, error_code=provider.TIMEOUT, latency_ms=float(request.timeout_ms))
             message = f"no answer within {request.timeout_ms} ms"
+        finish_reason = "stop"
+        if call.error_code == provider.UNPARSABLE:
+            output = _stopped(request, output)
+        elif call.error_code == provider.TRUNCATED:
+            output, finish_reason = output[: len(output) // 2], "length"
+            call = replace(call, output_tokens=request.max_tokens or call.output_tokens)
+        nothing = _said_nothing(call)
         return Answer(
-            output="" if _said_nothing(call) else output,
+            output="" if nothing else output,
             call=call,
             message=message,
+            finish_reason="" if nothing else finish_reason,
             retry_after_s=1 if call.error_code == provider.RATE_LIMITED else None,
         )
 
@@ -286,6 +294,12 @@ def _said_nothing(call: RecordedCall) -> bool:
 
 def _output(request: Request, place: int) -> str:
     return json.dumps({"simulated": True, "model": request.model, "call": place, "question": request.user[:200]})
+
+
+def _stopped(request: Request, output: str) -> str:
+    """What is left of it where a stop sequence cut it; half of it where there is none in it."""
+    places = [output.index(stop) for stop in request.stop_sequences if stop and stop in output]
+    return output[: min(places)] if places else output[: len(output) // 2]
 
 
 def _pieces(output: str) -> list[str]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
-from watchdog.core.diff import changes
 from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
 from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
@@ -21,8 +20,7 @@ from watchdog.core.promotion import Standing
 from watchdog.core.strays import strays
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
-from watchdog.errors import PlatformError
-from watchdog.jobs import beside, freeze, opening
+from watchdog.jobs import beside, differences, freeze, opening
 from watchdog.jobs.frames import each
 from watchdog.jobs.ledger import keep_books, pace_of_blocks, surrounded
 from watchdog.store import intakes, journal, outbox, peers, watches
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from watchdog.core.ledger import Entry
-    from watchdog.core.rules import Metric
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
@@ -118,7 +115,7 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
     look = _look(deps, watch, now)
     if look is None:
         return False
-    versions = ((), "") if isinstance(look.decision, Wait) else _versions(deps, watch, look.decision.readings[0].metric)
+    versions = _versions(deps, watch, look)
     with deps.store.write() as connection:
         if not _save(connection, watch, look):
             return False
@@ -277,20 +274,13 @@ def _act(
             opening.revert(deps, connection, watch, readings, target, versions, now)
 
 
-def _versions(deps: Deps, watch: Watch, suspect: Metric) -> tuple[tuple[str, ...], str]:
+def _versions(deps: Deps, watch: Watch, look: _Look) -> tuple[tuple[str, ...], str]:
     """What the diff changed, and where to see it; a platform that does not answer delays no revert."""
-    if watch.control_version_id is None:
+    if isinstance(look.decision, Wait) or watch.control_version_id is None:
         return (), ""
-    good, bad = watch.control_version_id, watch.candidate_version_id
-    url = deps.platform.compare_url(watch.prompt_id, bad, good)
-    try:
-        by_id = {v.id: v for v in deps.platform.versions(watch.prompt_id)}
-    except PlatformError as exc:
-        log.warning("the diff could not be read", extra={"action": "diff_failed", "why": str(exc)})
-        return (), url
-    if good not in by_id or bad not in by_id:
-        return (), url
-    return tuple(c.sentence for c in changes(by_id[good], by_id[bad], suspect)), url
+    url = deps.platform.compare_url(watch.prompt_id, watch.candidate_version_id, watch.control_version_id)
+    suspect = look.decision.readings[0].metric
+    return differences.between(deps, watch, suspect, look.progress.candidate) or (), url
 
 
 def _end_if_over(deps: Deps, connection: Connection, watch: Watch, judgement: Judgement, now: datetime) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from watchdog.core.incident import Recovery
 from watchdog.core.watch import WatchState
 from watchdog.errors import PlatformError, StoreError
-from watchdog.jobs import calibrate, detect, evaluate, freeze, hours, ingest, peers, verify
+from watchdog.jobs import calibrate, detect, evaluate, evidence, freeze, hours, ingest, peers, verify
 from watchdog.jobs.trouble import tell_blind, tell_seeing
 from watchdog.store import incidents, watches
 from watchdog.store import peers as rows
@@ -60,6 +60,7 @@ def run(deps: Deps, pulse: Pulse) -> None:
         _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
         _stage(pulse, "hours", lambda: hours.run(deps, deps.clock.now()))
         _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
+        _stage(pulse, "evidence", lambda: evidence.run(deps, deps.clock.now()))
         _stage(pulse, "calibrate", lambda: calibrate.run(deps, deps.clock.now()))
     else:
         _stage(pulse, "young", lambda: _young(deps, now))

@@ -96,13 +96,14 @@ class JsonHttp:
         self._reads = _client(DeadlineTransport(ssl_context=tls, proxy=proxy, keep_alive=True))
         self._changes = _client(DeadlineTransport(ssl_context=tls, proxy=proxy, keep_alive=False))
 
-    def read(self, path: str, query: Mapping[str, str], *, scope: str) -> object:
+    def read(self, path: str, query: Mapping[str, str], *, scope: str, max_body_bytes: int | None = None) -> object:
         """
         GET, repeated a few times within the deadline where that is cheap.
 
         Args:
             path: starts with a slash; ids in it are quoted.
             scope: what the call needs, for the message of a refusal.
+            max_body_bytes: a longer answer is not read; None for the limit of this server.
         Returns: the parsed JSON; None for an empty body.
         Raises: NotSent, Refused, BadAnswer.
         """
@@ -110,7 +111,7 @@ class JsonHttp:
         deadline = Deadline(self._clock, self._timeout_s)
         url = f"{path}{'&' if '?' in path else '?'}{urlencode(query)}" if query else path
         for attempt in range(1, READ_ATTEMPTS + 1):
-            outcome = self._read_authorised(url, deadline)
+            outcome = self._read_authorised(url, deadline, max_body_bytes or self._max_body_bytes)
             if outcome.fault is None:
                 return outcome.value
             pause_s = self._pause_s(outcome, attempt, deadline)
@@ -121,7 +122,7 @@ class JsonHttp:
 
     def ask(self, path: str, deadline: Deadline) -> Outcome:
         """GET, once, within the caller's own deadline: what became of it, for those who put it in words themselves."""
-        return self._read_authorised(path, deadline)
+        return self._read_authorised(path, deadline, self._max_body_bytes)
 
     def change(self, path: str, body: Mapping[str, object], *, scope: str) -> object:
         """
@@ -131,7 +132,7 @@ class JsonHttp:
         Raises: NotSent, Refused: nothing was changed. OutcomeUnknown: it may or may not have been.
         """
         deadline = Deadline(self._clock, self._timeout_s)
-        outcome = self._exchange(self._changes, "POST", path, body, deadline)
+        outcome = self._exchange(self._changes, "POST", path, body, deadline, self._max_body_bytes)
         if outcome.fault is None:
             return outcome.value
         renewed = outcome.status == 401 and self._bearer.renew(outcome.token_generation)
@@ -162,14 +163,20 @@ class JsonHttp:
             return None
         return pause_s if pause_s < deadline.left_s() else None
 
-    def _read_authorised(self, url: str, deadline: Deadline) -> Outcome:
-        outcome = self._exchange(self._reads, "GET", url, None, deadline)
+    def _read_authorised(self, url: str, deadline: Deadline, max_body_bytes: int) -> Outcome:
+        outcome = self._exchange(self._reads, "GET", url, None, deadline, max_body_bytes)
         if outcome.status == 401 and self._bearer.renew(outcome.token_generation):
-            return self._exchange(self._reads, "GET", url, None, deadline)
+            return self._exchange(self._reads, "GET", url, None, deadline, max_body_bytes)
         return outcome
 
     def _exchange(
-        self, client: httpx.Client, method: str, url: str, body: Mapping[str, object] | None, deadline: Deadline
+        self,
+        client: httpx.Client,
+        method: str,
+        url: str,
+        body: Mapping[str, object] | None,
+        deadline: Deadline,
+        max_body_bytes: int,
     ) -> Outcome:
         if self._closed.is_set():
             return Outcome(fault=Fault.NOT_SENT, message="this client has been closed")
@@ -197,7 +204,7 @@ class JsonHttp:
             return self._no_answer(exc, deadline)
         try:
             self._note_skew(response, asked_at)
-            return replace(self._judge(response, deadline), token_generation=generation)
+            return replace(self._judge(response, deadline, max_body_bytes), token_generation=generation)
         finally:
             response.close()
 
@@ -214,12 +221,12 @@ class JsonHttp:
             return Outcome(fault=Fault.LATE, message=f"no complete answer within {deadline.timeout_s:g} s")
         return Outcome(fault=Fault.LOST, message=f"the connection was lost: {readable(said) or 'no reason given'}")
 
-    def _judge(self, response: httpx.Response, deadline: Deadline) -> Outcome:
+    def _judge(self, response: httpx.Response, deadline: Deadline, max_body_bytes: int) -> Outcome:
         status = response.status_code
         if not 200 <= status < 300:
             return self._refusal(response)
         try:
-            text = inflated(response, self._max_body_bytes)
+            text = inflated(response, max_body_bytes)
             value = json.loads(text, parse_constant=float) if text.strip() else None
         except BrokenBody as exc:
             return Outcome(fault=Fault.LOST if exc.half else Fault.BROKEN, message=exc.reason, status=status)

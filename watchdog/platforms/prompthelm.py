@@ -21,6 +21,7 @@ from watchdog.platforms.fields import Row, Unusable, as_row, identifier, written
 from watchdog.platforms.health import read_health
 from watchdog.platforms.http import JsonHttp
 from watchdog.platforms.paths import CALLS, COMPARE_PLACEHOLDERS, COMPARE_TEMPLATE, path_problems
+from watchdog.platforms.payload_rows import read_payload
 from watchdog.platforms.protocol import CallPage, RejectedRow
 from watchdog.platforms.registry_rows import PROMOTE_ACTION, read_feedback, read_promotion, read_prompt, read_version
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from watchdog.clock import Clock
-    from watchdog.core.model import Call, Feedback, Promotion, Prompt, PromptVersion
+    from watchdog.core.model import Call, Feedback, Payload, Promotion, Prompt, PromptVersion
     from watchdog.core.upstream import Health
     from watchdog.platforms.protocol import Access
 
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 PAGE_LIMIT = 500
 # Of the question how the gateway is: who asks has something to say, and does not wait for long.
 HEALTH_TIMEOUT_S = 3.0
+# Of one call's bodies; what is longer is not read.
+MAX_PAYLOAD_BYTES = 2**20
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 ItemT = TypeVar("ItemT")
@@ -189,6 +192,11 @@ class PromptHelm:
                     raise _bad(path, "calls do not come oldest first")
                 oldest_before = read.calls[0].recorded_at
             yield read
+
+    def payload(self, call_id: str) -> Payload:
+        path = self.path("execution_log", call_id=call_id)
+        answer = self._http.read(path, {}, scope=CALLS["execution_log"].scope, max_body_bytes=MAX_PAYLOAD_BYTES)
+        return _read(lambda row: read_payload(row, call_id), answer, path)
 
     def feedback(self, prompt_id: str, *, since: datetime) -> tuple[Feedback, ...]:
         path = self.path("feedback")

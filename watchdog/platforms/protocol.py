@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from watchdog.core.model import Call, Feedback, Promotion, Prompt, PromptVersion
+    from watchdog.core.model import Call, Feedback, Payload, Promotion, Prompt, PromptVersion
     from watchdog.core.upstream import Health, StatusReport
 
 
@@ -94,6 +94,14 @@ class PromptPlatform(Protocol):
         Calls whose record was written in [since, until), oldest first, page by page.
 
         The same call may come twice (pages overlap when rows arrive in between); the caller counts by id.
+        """
+
+    def payload(self, call_id: str) -> Payload:
+        """
+        What one call said, read only where a user has switched that on.
+
+        Shapes that the platform does not document are read as far as they are known; what is not is absent. No error
+        holds any of the text.
         """
 
     def feedback(self, prompt_id: str, *, since: datetime) -> tuple[Feedback, ...]:
