@@ -70,9 +70,9 @@ def _effect(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
             now = seat.lens.share(candidate)
             counts = f"{now.bad:,} of {now.total:,}"
             if rule.statistic is Statistic.LIMIT or baseline is None:
-                return f"{_noun(rule)} {words.percent(now.rate)} so far ({counts})"
+                return f"{noun_of(rule)} {words.percent(now.rate)} so far ({counts})"
             before = seat.lens.usual(baseline, candidate)
-            return f"{_noun(rule)} {words.percent(before)} -> {words.percent(now.rate)} so far ({counts})"
+            return f"{noun_of(rule)} {words.percent(before)} -> {words.percent(now.rate)} so far ({counts})"
         case Statistic.QUANTILE:
             return _values(seat, candidate, rule.quantile or 0.5)
         case Statistic.DISTRIBUTION:
@@ -82,13 +82,13 @@ def _effect(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
 
 
 def _values(seat: Seat, candidate: Summary, p: float) -> str:
-    unit = _unit(seat.rule)
+    unit = unit_of(seat.rule)
     before, now = seat.values.quantile(p), seat.lens.values(candidate).quantile(p)
     return f"p{100 * p:g} {seat.rule.metric.value} {unit(before)} -> {unit(now)}{_times(before, now)}"
 
 
 def _means(seat: Seat, candidate: Summary) -> str:
-    unit = _unit(seat.rule)
+    unit = unit_of(seat.rule)
     before, now = seat.values.mean(), seat.lens.values(candidate).mean()
     if seat.rule.statistic is Statistic.LIMIT or before is None:
         return f"mean {seat.rule.metric.value} {unit(now)} per call so far"
@@ -124,7 +124,7 @@ def _at_least(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
 def _margin(rule: Rule) -> str:
     if rule.statistic is Statistic.LIMIT:
         if rule.metric in VALUES:
-            value = f"{_unit(rule)(rule.limit_value)}"
+            value = f"{unit_of(rule)(rule.limit_value)}"
             return f"limit p{100 * rule.quantile:g} {value}" if rule.quantile else f"limit {value} per call"
         return f"limit {words.percent(rule.limit_share)}"
     parts = []
@@ -135,7 +135,8 @@ def _margin(rule: Rule) -> str:
     return f"margin {' or '.join(parts)}" if parts else "no margin"
 
 
-def _noun(rule: Rule) -> str:
+def noun_of(rule: Rule) -> str:
+    """What a rule on shares counts, in the plural."""
     match rule.metric:
         case Metric.SUCCESS:
             return "failures"
@@ -145,8 +146,9 @@ def _noun(rule: Rule) -> str:
         case Metric.FEEDBACK:
             return "negative feedback"
         case Metric.LATENCY | Metric.COST:
-            return f"calls over {_unit(rule)(rule.limit_value)}"
+            return f"calls over {unit_of(rule)(rule.limit_value)}"
 
 
-def _unit(rule: Rule) -> Callable[[float | None], str]:
+def unit_of(rule: Rule) -> Callable[[float | None], str]:
+    """How a value of latency or cost is written."""
     return words.milliseconds if rule.metric is Metric.LATENCY else words.dollars

@@ -1,66 +1,53 @@
 """
 Did the revert help? A test, not a hope.
 
-Two readings of the restored version's new calls, both valid however often one looks: the promotion's own rules against
-the original baseline (still worse: UPSTREAM_SUSPECTED), and for each rule that tripped a test that at least half of the
-damage is gone (then RECOVERED). Neither by the deadline: UPSTREAM_SUSPECTED when the calls still look bad, else
-UNVERIFIED.
+The restored version's calls are read from both sides, against the original baseline, however often one looks:
+
+- still worse: one of the promotion's own rules trips on them, at its own false-alarm level. UPSTREAM_SUSPECTED.
+- well again: in each gauge (`core.gauge`) what is more than tolerable is excluded at 95 %, the metrics that were never
+  damaged included, and none looks worse than its margin. RECOVERED.
+
+Neither by the deadline: UPSTREAM_SUSPECTED when a gauge looks worse than its margin all the same, RECOVERED when the
+damage is gone and the guards, that had too few calls to exclude anything, look well; else UNVERIFIED. Windows are taken
+one by one and the first ending counts, so that it does not depend on when the daemon looked.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import words
 from watchdog.core.incident import Recovery
-from watchdog.core.judge import Progress, begin, judge
 from watchdog.core.judge import advance as advance_judge
-from watchdog.core.lens import Share, histogram_of, share_of
+from watchdog.core.judge import begin, doubt, judge
+from watchdog.core.judgement import ReadingState
+from watchdog.core.lens import Share
+from watchdog.core.mix import compare
 from watchdog.core.panel import Panel
-from watchdog.core.rules import Action, Metric, Rule
+from watchdog.core.rules import Action
+from watchdog.core.seat import observations
 from watchdog.core.watch import Verdict
-from watchdog.stats import eprocess
-from watchdog.stats.histogram import LogHistogram, upper_edge
-from watchdog.stats.proportion import LARGEST_LIMIT, LimitTest
+from watchdog.core.windows import WINDOW, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from watchdog.core.windows import Summary
+    from watchdog.core.gauge import Gauge
+    from watchdog.core.judge import Progress
 
 CONFIDENCE = 0.95
-# Fewer calls than this say little about latency and cost, and the point estimate at the deadline says nothing.
+# Calls that start earlier after the revert was confirmed do not count: clients still hold the pointer to the bad
+# version, and the provider's prompt cache of the restored one has gone cold meanwhile.
+SETTLE = timedelta(minutes=1)
+# Fewer calls than this say nothing by how they look: only what is proven counts.
 MIN_CALLS = 20
-_ALL_WINDOWS = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Damage:
-    """
-    One share of calls that tells the bad version from the good one.
-
-    Attributes:
-        over: for latency and cost, calls above this value (ms, USD) count as bad; None for shares.
-        before, during: the share in the baseline and under the bad version.
-    """
-
-    rule: Rule
-    over: float | None
-    before: float
-    during: float
-
-    @property
-    def halfway(self) -> float:
-        return (self.before + self.during) / 2.0
-
-    def of(self, calls: Summary) -> Share:
-        """Bad ones among these calls."""
-        if self.over is None:
-            return share_of(self.rule, calls)
-        values = histogram_of(self.rule, calls)
-        return Share(total=values.total, bad=values.above(self.over))
+_NEEDED_NATS = -math.log1p(-CONFIDENCE)
+# What the requests of the restored version may do to a reading, so that it says nothing.
+_UNLIKE = (ReadingState.EXPLAINED, ReadingState.UNFAMILIAR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,118 +59,138 @@ class Finding:
     restored: Summary
 
 
-def damage(rule: Rule, baseline: Summary | None, bad: Summary) -> Damage | None:
-    """
-    The share that tells bad from good best; None when nothing does.
-
-    Without a baseline, for a rule with a limit of its own, the damage is gone when the share is below that limit: the
-    share before is then set so that the limit lies halfway.
-
-    For latency and cost it is the share of calls over that value at which the two distributions lie furthest apart.
-    """
-    if baseline is None:
-        return _damage_without_baseline(rule, bad)
-    if rule.metric not in (Metric.LATENCY, Metric.COST):
-        before, during = share_of(rule, baseline), share_of(rule, bad)
-        return _damage(rule, None, before.rate or 0.0, during.rate or 0.0)
-    control, candidate = histogram_of(rule, baseline), histogram_of(rule, bad)
-    if control.total == 0 or candidate.total == 0:
-        return None
-    over = max(
-        (float(upper_edge(b)) for b in {*control.counts, *candidate.counts}),
-        key=lambda value: _share_over(candidate, value) - _share_over(control, value),
-        default=None,
-    )
-    if over is None:
-        return None
-    return _damage(rule, over, _share_over(control, over), _share_over(candidate, over))
-
-
 def assess(
     panel: Panel,
-    damages: Sequence[Damage],
+    gauges: Sequence[Gauge],
     windows: Sequence[tuple[datetime, Summary]],
     *,
-    sealed_until: datetime,
     overdue: bool,
+    peers_worse: str = "",
+    rejected: Mapping[str, int] | None = None,
 ) -> Finding:
     """
     Args:
         panel: the promotion's own rules against the original baseline.
-        damages: one for each rule that tripped.
-        windows: the restored version's windows since the revert, oldest first.
+        gauges: the damage and the guards, from `gauges_of`.
+        windows: the restored version's sealed windows since the revert settled, oldest first.
         overdue: the deadline has passed.
+        peers_worse: why other prompts on the same provider are worse just now; empty when they are not, or there are
+            none.
+        rejected: the platform's rows of the restored version that could not be used, by reason.
     """
     # Rules that only alert do not decide whether a revert helped.
-    acting = Panel(seats=tuple(s for s in panel.seats if s.action is not Action.ALERT), baseline=panel.baseline)
-    progress = advance_judge(acting, begin(acting), windows, sealed_until=sealed_until)
+    acting = Panel(
+        seats=tuple(s for s in panel.seats if s.action is not Action.ALERT),
+        baseline=panel.baseline,
+        segments=panel.segments,
+        labelled=panel.labelled,
+    )
+    progress = begin(acting)
+    seen = [Share(total=0, bad=0) for _ in gauges]
+    for start, window in windows:
+        progress = advance_judge(acting, progress, [(start, window)], sealed_until=start + WINDOW)
+        if worse := _still_worse(acting, progress):
+            return Finding(recovery=Recovery.UPSTREAM_SUSPECTED, reason=worse, restored=progress.candidate)
+        folded = panel.folded(window)
+        seen = [_added(share, gauge.of(folded)) for gauge, share in zip(gauges, seen, strict=True)]
+        if progress.candidate.calls < MIN_CALLS or doubt(progress.candidate.calls, rejected or {}):
+            continue
+        if _all_excluded(gauges, seen, progress.candidate) and not _unlike(acting, gauges, progress):
+            return _recovered(panel, gauges, seen, progress.candidate)
+    return _unproven(acting, gauges, seen, progress, overdue=overdue, peers_worse=peers_worse, rejected=rejected or {})
+
+
+def _unproven(
+    acting: Panel,
+    gauges: Sequence[Gauge],
+    seen: Sequence[Share],
+    progress: Progress,
+    *,
+    overdue: bool,
+    peers_worse: str,
+    rejected: Mapping[str, int],
+) -> Finding:
+    """All windows were taken, and neither side is proven."""
     restored = progress.candidate
-    verdict = judge(acting, progress)
-    if verdict.verdict is Verdict.REGRESSED:
-        why = f"the restored version is still worse than its own baseline: {verdict.reason}"
+    worse = [
+        gauge.sentence(share, CONFIDENCE)
+        for gauge, share in zip(gauges, seen, strict=True)
+        if gauge.looks_worse(share, gauge.usual(restored)) and (peers_worse or share.total >= MIN_CALLS)
+    ]
+    numbers = _numbers(acting.baseline, gauges, seen, restored)
+    doubtful = doubt(restored.calls, rejected)
+    if worse and peers_worse and not doubtful:
+        why = f"the restored version looks worse than its baseline as well: {worse[0]}; {peers_worse}"
         return Finding(recovery=Recovery.UPSTREAM_SUSPECTED, reason=why, restored=restored)
-    numbers = _numbers(panel.baseline, progress, damages)
-    # Before the deadline the other metrics must have had their say as well.
-    heard = restored.calls >= MIN_CALLS or overdue
-    if heard and damages and all(_half_is_gone(d, windows) for d in damages):
-        why = f"{numbers}; at least half of the damage is gone (95 %, any time)"
-        return Finding(recovery=Recovery.RECOVERED, reason=why, restored=restored)
     if not overdue:
         return Finding(recovery=Recovery.VERIFYING, reason=numbers, restored=restored)
-    enough = [d for d in damages if d.of(restored).total >= MIN_CALLS]
-    still_bad = [d for d in enough if (d.of(restored).rate or 0.0) > d.halfway]
-    if still_bad:
-        why = f"still bad at the deadline: {numbers}"
+    if doubtful:
+        return Finding(recovery=Recovery.UNVERIFIED, reason=f"{doubtful}: {numbers}", restored=restored)
+    unlike = _unlike(acting, gauges, progress)
+    if worse and not unlike:
+        why = f"it still looks worse than the margin allows at the deadline: {worse[0]}; {numbers}"
         return Finding(recovery=Recovery.UPSTREAM_SUSPECTED, reason=why, restored=restored)
-    why = f"{words.count(restored.calls, 'call')} of the restored version before the deadline are too few: {numbers}"
-    return Finding(recovery=Recovery.UNVERIFIED, reason=why, restored=restored)
+    damages = [(g, s) for g, s in zip(gauges, seen, strict=True) if g.during is not None]
+    if not worse and not unlike and _all_excluded(*_columns(damages), restored):
+        return _recovered(acting, gauges, seen, restored)
+    calls = words.count(restored.calls, "call")
+    why = unlike or f"{calls} of the restored version before the deadline are too few to tell"
+    return Finding(recovery=Recovery.UNVERIFIED, reason=f"{why}: {numbers}", restored=restored)
 
 
-def _damage_without_baseline(rule: Rule, bad: Summary) -> Damage | None:
-    during = share_of(rule, bad).rate if rule.limit_share is not None else None
-    if during is None or rule.limit_share is None:
-        return None
-    return _damage(rule, None, max(0.0, 2.0 * rule.limit_share - during), during)
+def _still_worse(acting: Panel, progress: Progress) -> str:
+    """The sentence of the rule that trips on the restored version; empty when none does, or the requests explain it."""
+    if progress.tripped_after.keys() <= progress.held.keys():
+        return ""
+    verdict = judge(acting, progress)
+    if verdict.verdict is not Verdict.REGRESSED:
+        return ""
+    return f"the restored version is still worse than its own baseline: {verdict.reason}"
 
 
-def _damage(rule: Rule, over: float | None, before: float, during: float) -> Damage | None:
-    return Damage(rule=rule, over=over, before=before, during=during) if during > before else None
+def _all_excluded(gauges: Sequence[Gauge], seen: Sequence[Share], restored: Summary) -> bool:
+    """Whether there is damage to speak of, and more than what is tolerated is excluded in each of the gauges."""
+    if all(gauge.during is None for gauge in gauges):
+        return False
+    for gauge, share in zip(gauges, seen, strict=True):
+        usual = gauge.usual(restored)
+        if gauge.nats_below(share, usual) < _NEEDED_NATS or gauge.looks_worse(share, usual):
+            return False
+    return True
 
 
-def _share_over(values: LogHistogram, value: float) -> float:
-    return values.above(value) / values.total
+def _unlike(acting: Panel, gauges: Sequence[Gauge], progress: Progress) -> str:
+    """Why the restored version's requests cannot be compared with the baseline's; empty when they can."""
+    restored = progress.candidate
+    for gauge in gauges:
+        strange, calls = gauge.lens.unfamiliar(restored), observations(gauge.lens, restored)
+        if strange > calls / 2:
+            return f"{strange:,} of {words.count(calls, 'call')} are of kinds that the baseline hardly knows"
+    if acting.baseline is None or not compare(acting.baseline, restored).tokens_moved:
+        return ""
+    held = [r for r in judge(acting, progress).readings if r.state in _UNLIKE]
+    return f"the requests changed, and that can explain it: {held[0].sentence}" if held else ""
 
 
-def _half_is_gone(d: Damage, windows: Sequence[tuple[datetime, Summary]]) -> bool:
-    """
-    Rejects H0: the bad share is at least halfway between the baseline's and the bad version's.
-
-    It is the limit test with good and bad exchanged: the share of good calls is at most 1 - halfway.
-    """
-    limit = min(max(1.0 - d.halfway, 1e-6), LARGEST_LIMIT)
-    test = LimitTest.against(limit, alpha=1.0 - CONFIDENCE, n_windows=_ALL_WINDOWS, prior_at_start=1.0)
-    state = eprocess.start(test.design)
-    for _, window in windows:
-        share = d.of(window)
-        state = eprocess.step(test.design, state, test.increments(calls=share.total, bad=share.total - share.bad))
-    return eprocess.tripped(test.design, state)
+def _recovered(panel: Panel, gauges: Sequence[Gauge], seen: Sequence[Share], restored: Summary) -> Finding:
+    """With how sure it is: what is left at the most, what is tolerated, and how seldom chance would look like it."""
+    tolerances = []
+    for gauge, share in zip(gauges, seen, strict=True):
+        if gauge.during is None:
+            continue
+        usual = gauge.usual(restored)
+        least, odds = words.percent(gauge.ceiling(usual)), words.odds(gauge.nats_below(share, usual))
+        tolerances.append(f"tolerated is less than {least} ({gauge.tolerance}), odds of this by chance {odds}")
+    why = "; ".join([_numbers(panel.baseline, gauges, seen, restored), *tolerances])
+    return Finding(recovery=Recovery.RECOVERED, reason=why, restored=restored)
 
 
-def _numbers(baseline: Summary | None, progress: Progress, damages: Sequence[Damage]) -> str:
-    """Success, p95 latency and cost now and in the baseline, after the numbers of the rules that tripped."""
-    now = progress.candidate
+def _numbers(baseline: Summary | None, gauges: Sequence[Gauge], seen: Sequence[Share], now: Summary) -> str:
+    """The damage and its bound, then success, p95 latency and cost now and in the baseline, and what else changed."""
     parts = [f"{words.count(now.calls, 'call')} on the restored version"]
-    for d in damages:
-        if d.rule.metric in (Metric.LATENCY, Metric.COST):
-            unit = words.milliseconds if d.rule.metric is Metric.LATENCY else words.dollars
-            what = f"{d.rule.metric.value} over {unit(d.over)}"
-        else:
-            what = "bad calls"
-        rate = d.of(now).rate
-        parts.append(
-            f"{d.rule.name}: {what} {words.percent(d.during)} -> {words.percent(rate)} "
-            f"(baseline {words.percent(d.before)})"
-        )
+    for gauge, share in zip(gauges, seen, strict=True):
+        if gauge.during is not None:
+            parts.append(gauge.sentence(share, CONFIDENCE))
     if baseline is not None:
         p95 = words.milliseconds(now.latency_ms.quantile(0.95))
         cost = words.dollars(now.cost_usd.mean())
@@ -192,4 +199,14 @@ def _numbers(baseline: Summary | None, progress: Progress, damages: Sequence[Dam
             f"p95 {p95} ({words.milliseconds(baseline.latency_ms.quantile(0.95))}), "
             f"cost {cost} ({words.dollars(baseline.cost_usd.mean())})"
         )
+    if baseline is not None and now.calls:
+        parts += compare(baseline, now).notes
     return "; ".join(parts)
+
+
+def _added(one: Share, other: Share) -> Share:
+    return Share(total=one.total + other.total, bad=one.bad + other.bad)
+
+
+def _columns(pairs: Sequence[tuple[Gauge, Share]]) -> tuple[list[Gauge], list[Share]]:
+    return [gauge for gauge, _ in pairs], [share for _, share in pairs]

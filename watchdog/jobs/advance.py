@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from watchdog.core import messages
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.promotion import Standing, note_for
+from watchdog.core.recovery import SETTLE
 from watchdog.core.rollback import Event, Record, SagaState, Send, Sight, Wait, next_step, unseen_step
 from watchdog.core.windows import window_start
 from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
@@ -190,15 +191,15 @@ def _record(deps: Deps, incident: Incident, event: Event, why: str, now: datetim
 
 
 def _begin_verification(deps: Deps, connection: Connection, incident: Incident, lag: timedelta, now: datetime) -> None:
-    """The restored version's calls since the revert are read like those of a candidate."""
-    since = deps.platform_time(incident.saga.promoted_at or now)
+    """The restored version's calls are read like those of a candidate, from when the confirmed revert has settled."""
+    since = deps.platform_time(now)
     intakes.open_intake(
         connection,
         intakes.Intake(
             owner=incident.id,
             prompt_id=incident.saga.prompt_id,
             version_id=incident.saga.target_version_id,
-            started_from=since,
+            started_from=since + SETTLE,
             cursor_at=since,
             sealed_until=window_start(since),
             open=True,
@@ -208,7 +209,7 @@ def _begin_verification(deps: Deps, connection: Connection, incident: Incident, 
             last_record_at=None,
         ),
     )
-    until = now + deps.terms.recovery_deadline + lag
+    until = now + SETTLE + deps.terms.recovery_deadline + lag
     incidents.record_recovery(
         connection, incident, Recovery.VERIFYING, at=now, why="waiting for calls of the restored version", until=until
     )

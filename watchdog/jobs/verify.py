@@ -6,10 +6,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
+from watchdog.core.gauge import gauges_of
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.judgement import Reading
-from watchdog.core.recovery import assess, damage
-from watchdog.core.windows import watermark
+from watchdog.core.recovery import assess
+from watchdog.core.windows import WINDOW, watermark
 from watchdog.errors import PlatformError
 from watchdog.jobs.evaluate import panel_of
 from watchdog.jobs.frames import each
@@ -73,21 +74,15 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Find
             return None
         read_until = min(intake.cursor_at, deps.platform_time(now))
         sealed_until = max(intake.sealed_until, watermark(read_until, watch.lag))
-        windows = intakes.windows_between(connection, incident.id, since=intake.started_from, until=sealed_until)
+        since = intake.started_from - WINDOW  # the first window holds calls from `started_from` on only
+        windows = intakes.windows_between(connection, incident.id, since=since, until=sealed_until)
         panel = panel_of(deps, connection, watch)
     with deps.store.write() as connection:
         intakes.seal(connection, incident.id, sealed_until)
     tripped = {Reading.from_json(value).rule for value in incident.tripped}
-    baseline = panel.baseline
-    damages = [
-        found
-        for seat in panel.seats
-        if seat.rule.name in tripped
-        for found in [damage(seat.rule, baseline, watch.candidate)]
-        if found is not None
-    ]
+    gauges = gauges_of(panel, tripped, watch.candidate)
     overdue = incident.recovery_until is not None and now >= incident.recovery_until
-    return assess(panel, damages, windows, sealed_until=sealed_until, overdue=overdue)
+    return assess(panel, gauges, windows, overdue=overdue, rejected=intake.rejected)
 
 
 def _moved_elsewhere(deps: Deps, incident: Incident) -> str:
