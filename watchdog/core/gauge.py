@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 # A recovery leaves less than this part of the damage, or less than the rule's own margin. To exclude the margin alone
 # takes a thousand calls over a share of 1 %, whatever the damage was; with half of it a half recovery would pass.
 # Measured: docs/benchmarks.md, "Recovery".
-TOLERATED_PART, _PART = 1.0 / 3.0, "a third of the damage"
+TOLERATED_PART, _PART = 1.0 / 3.0, "a third of the least that the damage was"
+# The damage is taken for as small as luck makes it in one case of six: at the moment of a trip it is overstated, and
+# four failures of six calls are 30 points as easily as 66.
+_OVERSTATED = 0.16
 # What is serious beyond the margin where there was no damage: ten points of a share, or values a third as large again.
 SERIOUS_RISE = 0.1
 SERIOUS_FACTOR = 1.3
@@ -170,8 +173,8 @@ def _damage(seat: Seat, baseline: Summary | None, bad: Summary, part: float) -> 
             yield from _damaged_values(seat, baseline, bad, part)
         return
     over = rule.limit_value if rule.metric in VALUES else None
-    during = lens.share(bad).rate
-    limit = _limit(rule)
+    share = lens.share(bad)
+    during, limit = share.rate, _limit(rule)
     if during is None:
         return
     if baseline is None:
@@ -186,7 +189,7 @@ def _damage(seat: Seat, baseline: Summary | None, bad: Summary, part: float) -> 
     if before is None or during <= before:
         return
     margin = _rise(before, rule) if limit is None else max(limit - before, 0.0)
-    left = part * (during - before)
+    left = part * max(_at_least(share) - before, 0.0)
     yield Gauge(
         lens=lens,
         over=over,
@@ -195,7 +198,8 @@ def _damage(seat: Seat, baseline: Summary | None, bad: Summary, part: float) -> 
         before=before,
         during=during,
         margin=margin,
-        tolerated=max(margin, left) if limit is None else left,
+        # A limit is far above what is usual: that alone would tolerate much of the damage.
+        tolerated=max(margin, left) if limit is None or left <= 0.0 else left,
     )
 
 
@@ -208,6 +212,7 @@ def _damaged_values(seat: Seat, baseline: Summary, bad: Summary, part: float) ->
     if share <= before:
         return
     margin = _share_over(values, bucket - shift_of(1.0 + seat.rule.margin_rel)) - before
+    sure = _at_least(Share(total=during.total, bad=round(share * during.total)))
     yield Gauge(
         lens=seat.lens,
         over=float(upper_edge(bucket)),
@@ -216,7 +221,7 @@ def _damaged_values(seat: Seat, baseline: Summary, bad: Summary, part: float) ->
         before=before,
         during=share,
         margin=margin,
-        tolerated=max(margin, part * (share - before)),
+        tolerated=max(margin, part * (sure - before)),
     )
 
 
@@ -270,6 +275,11 @@ def _guarding(
         margin=margin,
         tolerated=tolerated,
     )
+
+
+def _at_least(bad: Share) -> float:
+    """The share of bad calls as small as luck may have made it look larger."""
+    return float(special.betaincinv(bad.bad, bad.total - bad.bad + 1.0, _OVERSTATED)) if bad.bad else 0.0
 
 
 def _rise(before: float, rule: Rule) -> float:

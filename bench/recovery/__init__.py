@@ -1,0 +1,1 @@
+"""How often the verification of a revert ends rightly, and how soon."""
