@@ -139,8 +139,8 @@ def confusion(runs: int, promotions: int, seed: int, told: Callable[[str], None]
                     continue  # so many calls are so many, whatever the traffic
                 cells.append(run(damage, rate, kind, came_from, runs, seed))
     about = (
-        f"{runs:,} incidents a row; {promotions} promotions that the daemon's own judge found take turns, each with its own "
-        f"baseline of {BASELINE_CALLS:,} calls; default pack, windows of 10 s, deadline 30 min, seed {seed}. "
+        f"{runs:,} incidents a row; {promotions} promotions that the daemon's own judge found take turns, each with a "
+        f"baseline of its own of {BASELINE_CALLS:,} calls; default pack, deadline 30 min, seed {seed}. "
         f"Calls suffice where there are {FACTOR:g} times as many as an oracle needs that knows both laws and is wrong "
         "once in a hundred on either side. Minutes are those of the right endings since the revert was confirmed, the "
         f"{SETTLE.total_seconds():.0f} s of settling included."

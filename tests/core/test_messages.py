@@ -76,6 +76,16 @@ def test_steps_in_between_are_not_told(state: SagaState) -> None:
     assert messages.progressed(incident(state), WATCH, Event.SENT, "", T0) is None
 
 
+def test_where_the_fault_is_upstream_the_newer_version_is_offered_back() -> None:
+    """How, what the watchdog will do about it then, and where to compare the two."""
+    ended = replace(incident(SagaState.DONE), recovery=Recovery.UPSTREAM_SUSPECTED, recovery_reason="still worse")
+    notice = messages.recovery(ended, WATCH, T0)
+
+    assert "To put v1.1.0 back, promote it again on the platform" in notice.step
+    assert "watches it and tells you, but does not revert it: a human decided" in notice.step
+    assert ["http://127.0.0.1/compare"] == [link.url for link in notice.links]
+
+
 def test_a_human_who_was_overridden_is_told_how_to_get_their_version_back() -> None:
     """That is another advice than for a revert that never arrived."""
     overridden = messages.progressed(

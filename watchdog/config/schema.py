@@ -213,8 +213,8 @@ class RecoveryTable(Table):
         timedelta,
         duration("1m", "24h"),
         means(
-            "How long after a revert the numbers may take to come back. After that the fault is taken to lie "
-            "elsewhere, and people are told."
+            "How long after a revert calls are waited for until the last word is said: recovered, still bad (then "
+            "look upstream of the prompt), or too few calls to tell."
         ),
     ] = RecoverySettings.deadline
 

@@ -122,7 +122,7 @@ class WatchSettings:
 class RecoverySettings:
     """
     Attributes:
-        deadline: how long after a revert the numbers may take to come back before a person is asked.
+        deadline: how long after a revert calls are waited for until the last word is said about the recovery.
     """
 
     deadline: timedelta = timedelta(minutes=30)

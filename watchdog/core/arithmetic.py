@@ -8,7 +8,7 @@ from watchdog.core import words
 from watchdog.core.lens import VALUES
 from watchdog.core.rules import Metric, Rule, Statistic
 from watchdog.errors import StatsInputError
-from watchdog.stats.interval import mean_ratio_lower, proportion_rise, quantile_ratio_lower
+from watchdog.stats.interval import mean_ratio_lower, proportion_rise_lower, quantile_ratio_lower
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ def _at_least(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
             if lens.compares_likes:
                 return ""  # the bound is for one share, not for one a segment
             before, now = lens.share(baseline), lens.share(candidate)
-            lower = proportion_rise(n0=before.total, y0=before.bad, n=now.total, y=now.bad).lower
+            lower = proportion_rise_lower(n0=before.total, y0=before.bad, n=now.total, y=now.bad)
             return f", at least {words.points(lower)} {_BOUND}" if lower is not None and lower > 0 else ""
         ratio: float | None = None
         if rule.statistic is Statistic.QUANTILE and rule.quantile is not None:

@@ -92,7 +92,9 @@ def recovery(incident: Incident, watch: Watch, at: datetime) -> Notice:
             tone = Tone.ALARM
             tail = (
                 f"{bad} was probably not at fault. Look at the provider's status, the application's code and the "
-                f"gateway's health. The watchdog will not revert anything further."
+                f"gateway's health. To put {bad} back, promote it again on the platform; Compare shows what changes. "
+                f"The watchdog then watches it and tells you, but does not revert it: a human decided. By itself it "
+                f"will not move anything further."
             )
         case Recovery.UNVERIFIED:
             headline = f"{slug}: reverted to {good}; recovery could not be verified"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from watchdog.stats.histogram import FloatArray, LogHistogram
 
-_SHARE_STEPS = 30
+_SHARE_STEPS = 18  # a share to less than a hundredth of a percentage point
 _RATIO_STEPS = 14  # the mean's ratio to less than a part in a thousand
 _WIDEST_RATIO = 100.0
 
@@ -54,14 +54,21 @@ def proportion_rise(*, n0: int, y0: int, n: int, y: int, confidence: float = 0.9
 
     Raises: StatsInputError: a value outside its range.
     """
+    lower = proportion_rise_lower(n0=n0, y0=y0, n=n, y=y, confidence=confidence)
+    mirrored = proportion_rise_lower(n0=n0, y0=n0 - y0, n=n, y=n - y, confidence=confidence)
+    return Interval(lower=lower, upper=None if mirrored is None else -mirrored)
+
+
+def proportion_rise_lower(*, n0: int, y0: int, n: int, y: int, confidence: float = 0.95) -> float | None:
+    """
+    The lower bound of `proportion_rise` alone, in half of the time; None where nothing can be said.
+
+    Raises: StatsInputError: a value outside its range.
+    """
     require_counts("baseline calls", n0, y0)
     require_counts("calls", n, y)
     require_confidence(confidence)
-    if n0 == 0 or n == 0:
-        return Interval(lower=None, upper=None)
-    alpha = 1.0 - confidence
-    mirrored = _rise_at_least(n0, n0 - y0, n, n - y, alpha)
-    return Interval(lower=_rise_at_least(n0, y0, n, y, alpha), upper=None if mirrored is None else -mirrored)
+    return _rise_at_least(n0, y0, n, y, 1.0 - confidence) if n0 and n else None
 
 
 def _rise_at_least(n0: int, y0: int, n: int, y: int, alpha: float) -> float | None:
