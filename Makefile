@@ -32,6 +32,7 @@ lint: $(VENV)/dev.stamp  ## style and types
 
 bench: $(VENV)/dev.stamp  ## figures of docs/benchmarks.md (a short run) and docs/measurements.md
 	@$(BIN)/python -m bench.detection --quick
+	@$(BIN)/python -m bench.recovery --quick
 	@$(BIN)/python -m bench.cost
 	@$(BIN)/python -m bench.real --quick
 	@$(BIN)/python bench/daemon_footprint.py

@@ -21,7 +21,7 @@ from bench.detection.laws import Law, lognormal_latency, token_cost
 from bench.detection.screen import Column, column_of, evidence_by_minute, largest_log_e
 from bench.detection.worlds import FAILURE_SHARE, Calls
 from watchdog.config.packs import load_rules
-from watchdog.core.gauge import TOLERATED_PART, Gauge, gauges_of
+from watchdog.core.damage import TOLERATED_PART, gauges_of
 from watchdog.core.judge import advance, begin, judge
 from watchdog.core.model import ErrorKind
 from watchdog.core.panel import Panel, assemble
@@ -34,6 +34,7 @@ from watchdog.stats.histogram import LogHistogram
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from watchdog.core.gauge import Gauge
     from watchdog.core.seat import Seat
     from watchdog.stats.histogram import FloatArray, IntArray
 

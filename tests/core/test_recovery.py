@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.builders import T0, call, rule_set, success_rule
-from watchdog.core.gauge import TOLERATED_PART, gauges_of
+from watchdog.core.damage import TOLERATED_PART, gauges_of
 from watchdog.core.incident import Recovery
 from watchdog.core.panel import assemble
 from watchdog.core.recovery import Finding, assess
@@ -220,6 +220,18 @@ def test_latency_damage_is_measured_where_bad_and_good_lie_furthest_apart() -> N
     assert 0.9 < damage.tolerated / (TOLERATED_PART * (damage.during - damage.before)) < 1.0
     assert tail.during is None
     assert (tail.over or 0) > 1400
+
+
+def test_every_rule_that_may_act_has_a_gauge_and_a_tripped_one_that_of_its_damage() -> None:
+    """A quantile also keeps its guard: that most calls are as quick as before says nothing of the slowest."""
+    panel = assemble(rule_set(success_rule(), P95, COST), USUAL, n_windows=8640, min_baseline_calls=50)
+    dear, slow = merged(drawn(60, cost=2.0)), merged(drawn(60, latency=3.0))
+
+    def kinds(bad: Summary, tripped: str) -> list[tuple[str, bool]]:
+        return [(gauge.rule.name, gauge.during is not None) for gauge in gauges_of(panel, {tripped}, bad)]
+
+    assert [("success", False), ("p95", False), ("cost", True)] == kinds(dear, "cost")
+    assert [("success", False), ("p95", True), ("p95", False), ("cost", False)] == kinds(slow, "p95")
 
 
 def test_damage_that_few_calls_overstate_is_taken_for_less() -> None:

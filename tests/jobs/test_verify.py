@@ -27,6 +27,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     """v2 failed and was reverted just now; the verification begins."""
     with World(tmp_path) as made:
         tripped(made)
+        made.clock.move(3 * SECOND)
         made.act()
         assert (SagaState.DONE, Recovery.VERIFYING) == (made.incident.state, made.incident.recovery)
         yield made

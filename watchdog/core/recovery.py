@@ -71,7 +71,7 @@ def assess(
     """
     Args:
         panel: the promotion's own rules against the original baseline.
-        gauges: the damage and the guards, from `gauges_of`.
+        gauges: the damage and the guards, from `core.damage`.
         windows: the restored version's sealed windows since the revert settled, oldest first.
         overdue: the deadline has passed.
         peers_worse: why other prompts on the same provider are worse just now; empty when they are not, or there are

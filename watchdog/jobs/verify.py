@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
-from watchdog.core.gauge import gauges_of
+from watchdog.core.damage import gauges_of
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.judgement import Reading
 from watchdog.core.recovery import assess
