@@ -295,11 +295,12 @@ def test_longer_requests_that_take_longer_are_no_failed_recovery() -> None:
     assert Recovery.UPSTREAM_SUSPECTED is not ending(1.0, 1.0)
 
 
-def test_too_many_rows_that_cannot_be_used_leave_it_unverified() -> None:
-    """What is left may be no fair sample of the calls."""
+@pytest.mark.parametrize("failures", [0, 1], ids=["all good", "all failed"])
+def test_too_many_rows_that_cannot_be_used_leave_it_unverified(failures: int) -> None:
+    """What is left may be no fair sample of the calls, good or bad."""
     panel = assemble(rule_set(success_rule()), BASELINE, n_windows=8640, min_baseline_calls=50)
-    gauges = gauges_of(panel, {"success"}, BAD)
-    finding = assess(panel, gauges, spaced([calls(1, 0)] * 60), overdue=True, rejected={"no version": 30})
+    gauges, windows = gauges_of(panel, {"success"}, BAD), spaced([calls(1, failures)] * 60)
+    finding = assess(panel, gauges, windows, overdue=True, rejected={"no version": 30})
 
     assert Recovery.UNVERIFIED is finding.recovery
     assert "30 of 90 rows could not be used" in finding.reason

@@ -89,7 +89,7 @@ def assess(
     seen = [Share(total=0, bad=0) for _ in gauges]
     for start, window in windows:
         progress = advance_judge(acting, progress, [(start, window)], sealed_until=start + WINDOW)
-        if worse := _still_worse(acting, progress):
+        if worse := _still_worse(acting, progress, rejected or {}):
             return Finding(recovery=Recovery.UPSTREAM_SUSPECTED, reason=worse, restored=progress.candidate)
         folded = panel.folded(window)
         seen = [_added(share, gauge.of(folded)) for gauge, share in zip(gauges, seen, strict=True)]
@@ -138,11 +138,11 @@ def _unproven(
     return Finding(recovery=Recovery.UNVERIFIED, reason=f"{why}: {numbers}", restored=restored)
 
 
-def _still_worse(acting: Panel, progress: Progress) -> str:
-    """The sentence of the rule that trips on the restored version; empty when none does, or the requests explain it."""
+def _still_worse(acting: Panel, progress: Progress, rejected: Mapping[str, int]) -> str:
+    """The sentence of the rule that trips on the restored version; empty when none does, or nothing can be concluded."""
     if progress.tripped_after.keys() <= progress.held.keys():
         return ""
-    verdict = judge(acting, progress)
+    verdict = judge(acting, progress, rejected=rejected)
     if verdict.verdict is not Verdict.REGRESSED:
         return ""
     return f"the restored version is still worse than its own baseline: {verdict.reason}"
