@@ -139,7 +139,7 @@ def _unproven(
 
 
 def _still_worse(acting: Panel, progress: Progress, rejected: Mapping[str, int]) -> str:
-    """The sentence of the rule that trips on the restored version; empty when none does, or nothing can be concluded."""
+    """The sentence of the rule that trips on the restored version; empty when none does, or nothing is concluded."""
     if progress.tripped_after.keys() <= progress.held.keys():
         return ""
     verdict = judge(acting, progress, rejected=rejected)
