@@ -49,7 +49,7 @@ def level(seat: Seat, calls: Summary, candidate: Summary) -> str:
         candidate: at whose mix of segments a share is taken.
     """
     rule, values = seat.rule, seat.lens.values
-    unit = _unit(rule)
+    unit = unit_of(rule)
     match rule.statistic:
         case Statistic.QUANTILE:
             p = rule.quantile or 0.5
@@ -60,7 +60,7 @@ def level(seat: Seat, calls: Summary, candidate: Summary) -> str:
         case Statistic.MEAN:
             return f"mean {rule.metric.value} {unit(values(calls).mean())} per call"
         case Statistic.PROPORTION | Statistic.LIMIT:
-            return f"{_noun(rule)} {words.percent(seat.lens.usual(calls, candidate))}"
+            return f"{noun_of(rule)} {words.percent(seat.lens.usual(calls, candidate))}"
 
 
 def _effect(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
