@@ -18,7 +18,7 @@ from watchdog.embedded.recordings import RecordedCall
 from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
-from watchdog.jobs import advance, detect, evaluate, freeze, ingest, peers, send, tick, verify
+from watchdog.jobs import advance, detect, evaluate, freeze, hours, ingest, peers, send, tick, verify
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 GOOD = RecordedCall(latency_ms=800.0, cost_usd=0.01)
 FAILED = RecordedCall(latency_ms=800.0, cost_usd=0.01, ok=False, error_code="VALIDATION_FAILED")
 ALL_SCOPES = tuple(Scope)
+DAY = timedelta(days=1)
 LIMIT_RULE = Rule(name="floor", metric=Metric.SUCCESS, statistic=Statistic.LIMIT, limit_share=0.5)
 
 
@@ -119,6 +120,7 @@ class World(ExitStack):
         scopes: of the watchdog's token.
         timeout_s: the client's deadline, in real seconds.
         segment_by: label of a call by which the watchdog tells requests apart; empty for none.
+        lived: for how long v1 has been on production when the watchdog first looks.
         between: address of a proxy through which the watchdog reaches the platform; empty for none.
     """
 
@@ -127,6 +129,7 @@ class World(ExitStack):
     timeout_s: float = 5.0
     segment_by: str = ""
     between: str = ""
+    lived: timedelta = timedelta(days=2)
     # Acting on what begins late as well: most tests here are about anything but when it began.
     rules: RuleSet = field(
         default_factory=lambda: rule_set(success_rule(weight=0.8, late_onset=Action.REVERT), LIMIT_RULE)
@@ -143,13 +146,13 @@ class World(ExitStack):
         self.platform_clock = PlatformClock(self.clock)
         self.platform = EmbeddedPlatform(self.folder / "platform.db", self.platform_clock, durable=False)
         admin = self.platform.admin
-        self.prompt_id = admin.create_prompt("support-reply", "Support reply", at=T0 - timedelta(days=3))
+        self.prompt_id = admin.create_prompt("support-reply", "Support reply", at=T0 - self.lived - DAY)
         self.v1 = admin.save_version(
-            self.prompt_id, system="Be kind.\nThink step by step.", temperature=0.2, at=T0 - timedelta(days=3)
+            self.prompt_id, system="Be kind.\nThink step by step.", temperature=0.2, at=T0 - self.lived - DAY
         )
         self.v2 = admin.save_version(self.prompt_id, system="Be kind.", temperature=1.0, stop_sequences=("}",))
         self.v3 = admin.save_version(self.prompt_id, system="Be very kind.", temperature=0.2)
-        admin.promote(self.prompt_id, self.v1, actor_id="ana", at=T0 - timedelta(days=2))
+        admin.promote(self.prompt_id, self.v1, actor_id="ana", at=T0 - self.lived)
         self.calls(
             self.v1,
             self.baseline_calls,
@@ -240,6 +243,7 @@ class World(ExitStack):
         peers.run(deps, clock.now())
         ingest.run(deps, clock.now())
         evaluate.run(deps, clock.now())
+        hours.run(deps, clock.now())
         self.act()
         verify.run(deps, clock.now())
         self.act()

@@ -9,9 +9,12 @@ import pytest
 from tests.builders import MINUTE, SECOND, T0, incident, promotion, reading, watch
 from watchdog.core import messages
 from watchdog.core.incident import Recovery
+from watchdog.core.judgement import Cause, ReadingState
+from watchdog.core.ledger import Entry, Kind, Treatment
 from watchdog.core.model import ActorType
 from watchdog.core.notice import Notice, Tone
 from watchdog.core.rollback import Event, SagaState
+from watchdog.core.rules import Metric
 from watchdog.core.upstream import Finding
 
 WATCH = watch(first_call_at=T0, judged_until=T0 + 2 * MINUTE)
@@ -163,3 +166,32 @@ def test_a_long_diagnosis_is_cut() -> None:
 
     assert 8 == len(lines)
     assert f"3 more findings: see `promptwatch show {standing.thread[:8]}`" == lines[-1]
+
+
+MOVED = (
+    Entry(kind=Kind.OTHER_VERSIONS, treatment=Treatment.NAMED, sentence="40 calls of other versions"),
+    Entry(kind=Kind.MODEL, treatment=Treatment.LOWERS, sentence="other models answer", metrics=(Metric.COST,)),
+)
+
+
+def test_what_else_moved_is_part_of_the_evidence() -> None:
+    """Of an incident and of an alert, after the rules, the gravest first."""
+    moved = replace(WATCH, ledger=MOVED)
+    beside = (
+        "beside it: other models answer (nothing is concluded from cost)",
+        "beside it: 40 calls of other versions",
+    )
+    opened = messages.tripped(incident(SagaState.INTENT), moved, T0)
+    alerted = messages.alert(moved, (reading(),), "", "", T0)
+
+    assert ("success: failures 1.0 % -> 50.0 % so far (9 of 18)", *beside) == opened.evidence
+    assert ("success: failures 1.0 % -> 50.0 % so far (9 of 18)", *beside) == alerted.evidence
+
+
+def test_an_alert_on_what_something_else_explains_does_not_blame_the_version() -> None:
+    """Nor the requests, when it is not them."""
+    held = reading(ReadingState.EXPLAINED, cause=Cause.WEEK, because="in the same hours a week ago it was as bad")
+    notice = messages.alert(WATCH, (held,), "something else than the prompt can explain it", "", T0)
+
+    assert "support-reply: v1.1.0 looks worse, and something else can explain it" == notice.headline
+    assert notice.step.endswith("Nothing was reverted: something else than the prompt can explain it.")

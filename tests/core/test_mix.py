@@ -195,7 +195,7 @@ def test_a_mix_that_did_not_move_says_nothing() -> None:
     """Neither in the verdict nor in the notes."""
     before, now = summarise(requests(2000, 1, hard=0.3)), summarise(requests(500, 2, hard=0.3))
 
-    assert mix.Mix(tokens_moved=False, notes=()) == mix.compare(before, now)
+    assert mix.Mix() == mix.compare(before, now)
 
 
 def test_another_model_and_a_cold_cache_are_named() -> None:

@@ -253,3 +253,66 @@ def test_the_clock_of_a_watch_starts_with_the_first_call_of_the_candidate(world:
     assert world.v1 == world.pointer()
     with world.store.read() as connection:
         assert first <= (watches.all_watches(connection)[0].judged_until or first)
+
+
+def test_calls_of_the_candidate_that_began_before_its_promotion_do_not_count(world: World) -> None:
+    """A trial that was under way when the version was promoted, whatever came of it; recorded after it, too."""
+    world.look()
+    now = world.clock.now()
+    long = RecordedCall(latency_ms=60_000.0)
+    world.calls(world.v2, 5, since=now - 30 * SECOND, every=SECOND, good=long)
+    world.calls(world.v2, 20, failures=20, since=now - 40 * SECOND, every=SECOND)
+    world.promote(world.v2)
+    world.calls(world.v2, 7, since=now, every=SECOND)
+    looks(world, 24)
+
+    assert (7, 0) == (counted(world).calls, counted(world).failures)
+    assert window_start(now) == world.watch.first_call_at
+
+
+def test_a_trial_on_development_counts_for_nothing(world: World) -> None:
+    """Before and after the promotion: it is not what production does."""
+    watched(world)
+    now = world.clock.now()
+    trials = [(now - 90 * SECOND + i * SECOND, FAILED) for i in range(180)]
+    world.platform.admin.import_executions(world.prompt_id, world.v2, trials, environment="development")
+    world.calls(world.v2, 7, every=SECOND)
+    looks(world, 40)
+
+    assert (7, 0) == (counted(world).calls, counted(world).failures)
+
+
+def test_calls_of_an_earlier_time_on_production_do_not_count(world: World) -> None:
+    """v2 was there an hour ago, failed, and was taken off by hand; now it is tried again."""
+    world.look()
+    world.promote(world.v2)
+    world.calls(world.v2, 40, failures=2, every=SECOND)
+    looks(world, 5, every=10 * SECOND)
+    world.promote(world.v1)
+    world.clock.move(MINUTE)
+    world.look()
+    world.promote(world.v2)
+    world.calls(world.v2, 7, every=SECOND)
+    looks(world, 8)
+
+    assert (7, 0) == (counted(world).calls, counted(world).failures)
+
+
+def test_neither_side_counts_the_others_calls_in_their_grace(world: World) -> None:
+    """Caches serve v1 after the promotion, and v2 after its revert: neither is what is tested then."""
+    watched(world)
+    world.calls(world.v1, 20, failures=20, every=SECOND)
+    world.calls(world.v2, 20, failures=20, since=world.clock.now() + 20 * SECOND, every=SECOND)
+    looks(world, 24)
+    assert world.v1 == world.pointer()
+    with world.store.read() as connection:
+        baseline = watches.find_baseline(connection, world.watch.id)
+    assert baseline is not None
+    assert 0 == baseline.summary.failures
+    assert 0 < world.watch.candidate.calls <= 20
+
+    world.calls(world.v2, 30, failures=30, every=SECOND)
+    world.calls(world.v1, 12, every=SECOND)
+    looks(world, 12)
+
+    assert (12, 0) == (counted(world, world.incident.id).calls, counted(world, world.incident.id).failures)

@@ -10,9 +10,12 @@ import pytest
 from tests.builders import MINUTE, SECOND, T0, call, incident, promotion, reading, rule_set, watch
 from watchdog.core.guards import HOUR
 from watchdog.core.incident import Recovery
+from watchdog.core.ledger import Entry, Kind, Treatment
+from watchdog.core.model import Prompt
 from watchdog.core.notice import Fact, Link, Notice, Tone
 from watchdog.core.promotion import Standing
 from watchdog.core.rollback import Event, SagaState
+from watchdog.core.rules import Metric
 from watchdog.core.watch import Verdict, WatchState
 from watchdog.core.windows import WINDOW, Summary, summarise
 from watchdog.errors import IllegalTransition
@@ -22,6 +25,8 @@ from watchdog.store.outbox import Delivery
 from watchdog.store.watches import Baseline
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from sqlalchemy import Connection
 
     from watchdog.core.watch import Watch
@@ -304,3 +309,81 @@ def test_the_journal_is_in_order_of_time(any_store: Store) -> None:
     assert [("v2", Standing.PASSED), ("v3", Standing.ON_WATCH)] == [
         (e.promotion.to_version_id, e.standing) for e in found
     ]
+
+
+LEDGER = (
+    Entry(kind=Kind.MODEL, treatment=Treatment.LOWERS, sentence="other models", metrics=(Metric.SUCCESS, Metric.COST)),
+    Entry(kind=Kind.GAP, treatment=Treatment.NAMED, sentence="no call for 7 min"),
+)
+
+
+def test_a_ledger_and_what_is_known_of_the_versions_come_back_as_they_went_in(any_store: Store) -> None:
+    """With the watch, from its beginning, and as each look left it."""
+    with any_store.write() as connection:
+        fresh = watch(control_model="large", candidate_model="small", ledger=LEDGER[:1], week_note="not a week yet")
+        journal.record_promotion(connection, fresh.promotion, Standing.ON_WATCH)
+        watches.open_watch(connection, fresh, rule_set())
+        assert fresh == watches.find_watch(connection, fresh.id)
+
+        watches.save_ledger(connection, fresh, LEDGER)
+
+        assert replace(fresh, ledger=LEDGER) == watches.find_watch(connection, fresh.id)
+
+
+def test_of_two_that_read_the_same_hour_one_is_refused(any_store: Store) -> None:
+    """So that no hour of a week ago is inserted twice; and what was given up is not begun again."""
+    with any_store.write() as connection:
+        fresh = opened(connection)
+        assert watches.read_hours(connection, fresh, to=T0 - HOUR)
+        assert not watches.read_hours(connection, fresh, to=T0 - HOUR)
+
+        read = watches.find_watch(connection, fresh.id)
+        assert read is not None
+        assert T0 - HOUR == read.week_read_to
+        assert watches.read_hours(connection, read, to=read.week_read_to, note="forgotten")
+        assert not watches.read_hours(connection, read, to=T0)
+
+
+@pytest.mark.parametrize(
+    ("at_least", "until", "found"),
+    [
+        (5 * MINUTE, 30 * MINUTE, [(2, 10), (11, 18)]),
+        (8 * MINUTE, 30 * MINUTE, [(2, 10)]),
+        (5 * MINUTE, 9 * MINUTE, [(2, 9)]),
+        (5 * MINUTE, 26 * MINUTE, [(2, 10), (11, 18)]),
+        (5 * MINUTE, 60 * MINUTE, [(2, 10), (11, 18), (26, 60)]),
+        (40 * MINUTE, 60 * MINUTE, []),
+    ],
+)
+def test_silences_lie_between_windows_and_after_the_last(
+    any_store: Store, at_least: timedelta, until: timedelta, found: list[tuple[int, int]]
+) -> None:
+    """Windows of ten seconds that end at minutes 2, 11 and 26, or begin at 10 and 18."""
+    starts = [MINUTE, 2 * MINUTE - WINDOW, 10 * MINUTE, 11 * MINUTE - WINDOW]
+    starts += [18 * MINUTE + i * MINUTE for i in range(8)] + [26 * MINUTE - WINDOW]
+    with any_store.write() as connection:
+        intakes.add_to_windows(connection, "w", {T0 + at: summarise([call(1)]) for at in starts})
+        intakes.add_to_windows(connection, "x", {T0 + 5 * MINUTE: summarise([call(1)])})
+        silences = intakes.silences(connection, "w", since=T0, until=T0 + until, at_least=at_least)
+
+    assert [(T0 + a * MINUTE, T0 + b * MINUTE) for a, b in found] == list(silences)
+
+
+def test_promotions_around_one_are_those_of_other_prompts_that_really_moved(any_store: Store) -> None:
+    """With the slug where one is known; what the first start adopted stood there before."""
+    given = [
+        ("support", 0, Standing.ON_WATCH),
+        ("refund", -10, Standing.UNWATCHED),
+        ("invoice", 10, Standing.RESTORED),
+        ("early", -16, Standing.PASSED),
+        ("adopted", 1, Standing.ADOPTED),
+    ]
+    with any_store.write() as connection:
+        for prompt, minutes, standing in given:
+            moved = promotion(id=f"{prompt}-1", prompt_id=prompt, at=T0 + minutes * MINUTE)
+            journal.record_promotion(connection, moved, standing)
+        refund = Prompt(id="refund", slug="refund-reply", name="", production_version_id="v2")
+        journal.see_pointer(connection, refund, T0)
+        around = journal.promoted_between(connection, T0 - 15 * MINUTE, T0 + 15 * MINUTE, but="support")
+
+    assert [("refund-reply", "refund-1"), ("invoice", "invoice-1")] == [(slug, p.id) for slug, p in around]

@@ -61,6 +61,9 @@ def watch_facts(connection: Connection, watch: Watch) -> dict[str, Any]:
         "candidate": numbers(watch.candidate),
         "other_version_calls": intake.other_versions if intake else 0,
         "rejected_rows": dict(intake.rejected) if intake else {},
+        "models": {"from": watch.control_model or None, "to": watch.candidate_model or None},
+        "ledger": [entry.to_json() for entry in watch.ledger],
+        "week": {"read_to": moment(watch.week_read_to), "why_not": watch.week_note or None},
         "rules": watches.readings_of(connection, watch.id),
         "findings": finding_facts(connection, watch.id),
     }

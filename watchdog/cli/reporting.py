@@ -13,6 +13,7 @@ from watchdog.cli.exits import FAILED, out, say, stop
 from watchdog.cli.where import store_to_read
 from watchdog.core import words
 from watchdog.core.judgement import Reading, ReadingState
+from watchdog.core.ledger import Entry
 from watchdog.core.quiet_days import describe
 from watchdog.errors import StoreUnusable
 from watchdog.notify.harmless import one_line
@@ -203,6 +204,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             ("limited", watch["why_not_more"] or "no"),
             ("peers", watch["peers_note"] or words.NOTHING),
             *((f"  {p['prompt']}", f"left at {p['left_at']}: {p['why_left']}") for p in watch["peers"] if p["left_at"]),
+            ("a week ago", _week(watch["week"])),
         ),
     )
     _numbers(console, watch, incident)
@@ -215,6 +217,8 @@ def _show(console: Console, value: dict[str, Any]) -> None:
         ],
     )
     _findings(console, [*watch["findings"], *(incident["findings"] if incident else ())])
+    for entry in map(Entry.from_json, watch["ledger"]):
+        say(console, f"beside it: {entry.line}")
     for title, events in (("Watch", watch["history"]), ("Incident", incident["history"] if incident else ())):
         for event in events:
             arrow = f"{event['from'] or '-'} -> {event['to']}"
@@ -228,6 +232,13 @@ def _findings(console: Console, findings: list[dict[str, Any]]) -> None:
     for finding in findings:
         mark = {True: "trouble", False: "fine", None: "unknown"}[finding["trouble"]]
         say(console, f"  {finding['at'][:10]}  {mark:<8}  {finding['line']}")
+
+
+def _week(week: dict[str, Any]) -> str:
+    """How far the same hours a week ago stand beside the baseline."""
+    if week["why_not"]:
+        return f"not compared with: {week['why_not']}"
+    return f"the same hours are compared with, read to {week['read_to']}" if week["read_to"] else "not read yet"
 
 
 def _numbers(console: Console, watch: dict[str, Any], incident: dict[str, Any] | None) -> None:

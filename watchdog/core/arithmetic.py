@@ -41,6 +41,28 @@ def sentence(
     return "; ".join(part for part in (f"{effect}{bound}", _margin(seat.rule), likes, odds) if part)
 
 
+def level(seat: Seat, calls: Summary, candidate: Summary) -> str:
+    """
+    What the rule looks at, of these calls: `failures 4.1 %`.
+
+    Args:
+        candidate: at whose mix of segments a share is taken.
+    """
+    rule, values = seat.rule, seat.lens.values
+    unit = _unit(rule)
+    match rule.statistic:
+        case Statistic.QUANTILE:
+            p = rule.quantile or 0.5
+            return f"p{100 * p:g} {rule.metric.value} {unit(values(calls).quantile(p))}"
+        case Statistic.DISTRIBUTION:
+            median, tail = (unit(values(calls).quantile(p)) for p in (0.5, 0.95))
+            return f"p50 {rule.metric.value} {median}, p95 {tail}"
+        case Statistic.MEAN:
+            return f"mean {rule.metric.value} {unit(values(calls).mean())} per call"
+        case Statistic.PROPORTION | Statistic.LIMIT:
+            return f"{_noun(rule)} {words.percent(seat.lens.usual(calls, candidate))}"
+
+
 def _effect(seat: Seat, baseline: Summary | None, candidate: Summary) -> str:
     rule = seat.rule
     match rule.statistic:

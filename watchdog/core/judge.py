@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from watchdog.core import weighing, words
 from watchdog.core.arithmetic import sentence
-from watchdog.core.judgement import Judgement, Late, Reading, ReadingState, milder
+from watchdog.core.circumstances import Hold, a_week_ago, held_by_circumstances, warmed_up
+from watchdog.core.judgement import Cause, Judgement, Late, Reading, ReadingState, milder
 from watchdog.core.mix import Mix, compare, explains, looks_worse, rise_at_any_length
 from watchdog.core.opinion import Opinion, opinion
 from watchdog.core.opinion import sentence as opinion_sentence
@@ -53,7 +54,8 @@ class Progress:
         states: the evidence by rule name; rules without a test have none.
         tripped_after: observations at which a rule tripped, by rule name.
         late: those of them whose evidence did not begin with the promotion.
-        held: those of them that the mix of requests explains (EXPLAINED), or that judged too few of them (UNFAMILIAR).
+        held: those of them that something else explains (EXPLAINED) or may explain (AWAITED), or that judged too few of
+            the calls (UNFAMILIAR).
         weighing: what the peers have said so far; None where there are none.
     """
 
@@ -95,14 +97,16 @@ def advance(
     acting = {seat.rule.name for seat in panel.seats if seat.action is not Action.ALERT}
     for start, window in windows:
         before = progress
-        progress = _take(panel, progress, start, window)
+        progress = warmed_up(panel, before, _take(panel, progress, start, window))
         # A rule that tripped earlier and was not acted upon (too many unusable rows, a configuration that only alerts)
         # holds nothing up: the judging would fall behind the calls for good.
         if any(
             name in progress.tripped_after and _standing(before, name) != _standing(progress, name) for name in acting
         ):
             return progress
-    return _pass_time(panel, progress, sealed_until)
+    progress = warmed_up(panel, progress, _pass_time(panel, progress, sealed_until))
+    # What is known beside the calls may have changed without one.
+    return replace(progress, held=_held(panel, progress)) if panel.around else progress
 
 
 def weigh(
@@ -180,7 +184,12 @@ def _silence(readings: tuple[Reading, ...]) -> str:
     acting = [r for r in readings if r.action is not Action.ALERT]
     explained = [r for r in acting if r.state is ReadingState.EXPLAINED]
     if explained:
-        return f"the requests changed, and that can explain it: {explained[0].sentence}"
+        other = "it looks worse, and the prompt need not be the cause"
+        why = other if explained[0].because else "the requests changed, and that can explain it"
+        return f"{why}: {explained[0].sentence}"
+    awaited = [r for r in acting if r.state is ReadingState.AWAITED]
+    if awaited:
+        return f"it looks worse, and what can explain it is not known yet: {awaited[0].sentence}"
     unclear = [r for r in acting if r.state is ReadingState.UNCLEAR]
     if unclear:
         return f"it is worse, and perhaps not it alone: {unclear[0].sentence}"
@@ -230,7 +239,7 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
                 del late[name]
             elif seen >= _AGAIN * tripped_after[name]:
                 late[name] = Late.FINAL
-    return replace(
+    taken = replace(
         progress,
         judged_until=start + WINDOW,
         first_call_at=progress.first_call_at or start,
@@ -238,24 +247,31 @@ def _take(panel: Panel, progress: Progress, start: datetime, window: Summary) ->
         states=states,
         tripped_after=tripped_after,
         late=late,
-        held=_held(panel, candidate, tripped_after),
     )
+    return replace(taken, held=_held(panel, taken))
 
 
-def _held(panel: Panel, candidate: Summary, tripped: Mapping[str, int]) -> dict[str, ReadingState]:
+def _held(panel: Panel, progress: Progress) -> dict[str, ReadingState]:
     """What keeps a tripped rule from acting; asked after each window, so that no look depends on the one before."""
-    if not tripped:
+    if not progress.tripped_after:
         return {}
-    mix = compare(panel.baseline, candidate)
+    mix = compare(panel.baseline, progress.candidate)
     held = {}
     for seat in panel.seats:
-        if seat.rule.name not in tripped or seat.test is None:
-            continue
-        if seat.lens.unfamiliar(candidate) > observations(seat.lens, candidate) / 2:
-            held[seat.rule.name] = ReadingState.UNFAMILIAR
-        elif mix.tokens_moved and panel.baseline and explains(seat, panel.baseline, candidate):
-            held[seat.rule.name] = ReadingState.EXPLAINED
+        if seat.rule.name in progress.tripped_after and seat.test is not None:
+            found = _hold(panel, seat, progress, mix)
+            if found is not None:
+                held[seat.rule.name] = found.state
     return held
+
+
+def _hold(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Hold | None:
+    candidate = progress.candidate
+    if seat.lens.unfamiliar(candidate) > observations(seat.lens, candidate) / 2:
+        return Hold(state=ReadingState.UNFAMILIAR, cause=Cause.MIX, because="")
+    if mix.tokens_moved and panel.baseline and explains(seat, panel.baseline, candidate):
+        return Hold(state=ReadingState.EXPLAINED, cause=Cause.MIX, because="")
+    return held_by_circumstances(panel, seat, progress)
 
 
 def _pass_time(panel: Panel, progress: Progress, until: datetime) -> Progress:
@@ -273,6 +289,7 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
     rule = seat.rule
     seen = observations(seat.lens, progress.candidate)
     action, late = seat.action, progress.late.get(rule.name)
+    hold = _hold(panel, seat, progress, mix) if rule.name in progress.held else None
     if seat.test is None:
         state, nats, needed, line = ReadingState.UNABLE, 0.0, math.log(1.0 / seat.alpha), seat.unable
     else:
@@ -304,6 +321,10 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
             if rise is not None:
                 state = ReadingState.EXPLAINED
                 line = f"{line}; but {rule.metric.value} of all calls together rose, {words.ratio(rise)} at least"
+        if hold is not None and hold.because:
+            line = f"{line}; but {hold.because}"
+        elif state is ReadingState.TRIPPED and (then := a_week_ago(panel, seat, progress)):
+            line = f"{line}; {then}"
         if late is not None and state is ReadingState.TRIPPED:
             awaited = late is Late.OPEN and rule.when_late is not Action.REVERT
             action = milder(action, Action.ALERT if awaited else rule.when_late)
@@ -330,6 +351,8 @@ def _reading(panel: Panel, seat: Seat, progress: Progress, mix: Mix) -> Reading:
         compares=rule.needs_baseline,
         tripped_after=progress.tripped_after.get(rule.name),
         late=late,
+        cause=None if hold is None else hold.cause,
+        because="" if hold is None else hold.because,
     )
 
 

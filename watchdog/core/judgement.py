@@ -19,12 +19,23 @@ class ReadingState(Enum):
     TRIPPED = "tripped"
     WAITING = "waiting"  # too few calls of the candidate so far
     UNABLE = "unable"  # the baseline cannot support this rule
-    EXPLAINED = "explained"  # worse, and the mix of requests can explain it
+    EXPLAINED = "explained"  # worse, and the mix of requests, or something else that changed, can explain it
     UNDECIDED = "undecided"  # it looks worse, and the baseline does not bear out that it is
+    AWAITED = "awaited"  # worse, and what may explain it is not known yet
     UNFAMILIAR = "unfamiliar"  # most of the candidate's calls are of kinds that the baseline hardly knows
     SHARED = "shared"  # worse, and so are prompts that nobody promoted
     OUTLASTED = "outlasted"  # it was shared, it is over, and the candidate shows nothing of its own since
     UNCLEAR = "unclear"  # worse, and the peers cannot tell yet whether the candidate is alone with it
+
+
+class Cause(Enum):
+    """What other than the prompt can explain that it got worse."""
+
+    MIX = "mix"  # of the requests
+    ROUTE = "route"  # another model answers, and the promotion did not ask for it
+    CACHE = "cache"  # of prompts, cold as yet
+    GAP = "gap"  # most of the time no call was seen
+    WEEK = "week"  # the same hours a week ago were as bad
 
 
 class Late(Enum):
@@ -47,6 +58,8 @@ class Reading:
         sentence: the arithmetic in one line.
         tripped_after: observations when it tripped; None when it has not.
         late: whether it tripped on what did not begin with the promotion; None when it did not.
+        cause: what explains it, or is awaited for it; None where nothing is, and in watches of an earlier version.
+        because: the same in words, with numbers; empty where the sentence says it.
     """
 
     rule: str
@@ -61,6 +74,8 @@ class Reading:
     sentence: str
     tripped_after: int | None
     late: Late | None = None
+    cause: Cause | None = None
+    because: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -76,6 +91,8 @@ class Reading:
             "sentence": self.sentence,
             "tripped_after": self.tripped_after,
             "late": None if self.late is None else self.late.value,
+            "cause": None if self.cause is None else self.cause.value,
+            "because": self.because,
         }
 
     @classmethod
@@ -94,6 +111,8 @@ class Reading:
             sentence=value["sentence"],
             tripped_after=value["tripped_after"],
             late=None if value.get("late") is None else Late(value["late"]),
+            cause=None if value.get("cause") is None else Cause(value["cause"]),
+            because=value.get("because", ""),
         )
 
 

@@ -9,6 +9,7 @@ from watchdog.core import words
 from watchdog.core.diagnosis import conclusion
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.judgement import Reading, ReadingState
+from watchdog.core.ledger import for_notice
 from watchdog.core.model import ActorType
 from watchdog.core.notice import Fact, Link, Notice, Tone
 from watchdog.core.rollback import Event, SagaState
@@ -114,7 +115,7 @@ def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compar
         step=f"{_sentence(readings[0].sentence)}{because}",
         at=at,
         facts=_watch_facts(watch),
-        evidence=tuple(f"{r.rule}: {r.sentence}" for r in readings),
+        evidence=(*(f"{r.rule}: {r.sentence}" for r in readings), *_beside(watch)),
         links=_links(compare_url),
     )
 
@@ -180,6 +181,8 @@ def _alerted(version: str, first: Reading) -> str:
     if first.state is ReadingState.UNCLEAR:
         return f"{version} looks worse, or its provider is"
     if first.state is ReadingState.EXPLAINED:
+        if first.because:
+            return f"{version} looks worse, and something else can explain it"
         return f"{version} looks worse, or its requests changed"
     return _worse(version, late=first.late is not None)
 
@@ -301,7 +304,7 @@ def _notice(incident: Incident, watch: Watch, at: datetime, name: str, tone: Ton
             Fact(label="Rollback", value=_ROLLBACK[incident.state]),
             Fact(label="Recovery", value=_RECOVERY[incident.recovery]),
         ),
-        evidence=tuple(f"{r['rule']}: {r['sentence']}" for r in incident.tripped),
+        evidence=(*(f"{r['rule']}: {r['sentence']}" for r in incident.tripped), *_beside(watch)),
         changes=incident.changes,
         links=_links(incident.compare_url),
     )
@@ -343,6 +346,11 @@ def _what_to_do(event: Event, bad: str, good: str) -> str:
     if event is Event.HUMAN_OVERRIDDEN:
         return f"Production is on {good} now; promote the human's version again if that was intended."
     return f"Look at the pointer on the platform, and promote {good} by hand if production is still on {bad}."
+
+
+def _beside(watch: Watch) -> tuple[str, ...]:
+    """What else moved."""
+    return tuple(f"beside it: {line}" for line in for_notice(watch.ledger))
 
 
 def _watch_facts(watch: Watch) -> tuple[Fact, ...]:

@@ -2,8 +2,8 @@
 Did the requests themselves change? A test of the mix beside the verdict, and whether the mix can explain it.
 
 Known segments and input tokens of latency and cost are corrected for by the lens; what is left is named here. A rise of
-failures that disappears once requests of like length are compared is no verdict on the prompt. A change of the model
-that answers is named and explains nothing: it may be just what the promotion did.
+failures that disappears once requests of like length are compared is no verdict on the prompt. Whether the promotion
+itself brought another model or a cold prompt cache is not known here: `core.circumstances` judges them.
 
 The test is a fixed-size one, read at every look: it can only lower a verdict, and only one that the mix explains.
 """
@@ -22,6 +22,7 @@ from watchdog.core.cells import CellKey
 from watchdog.core.lens import VALUES, bad_of, histogram_of
 from watchdog.core.rules import Metric, Statistic
 from watchdog.errors import StatsInputError
+from watchdog.stats.eprocess import at_once
 from watchdog.stats.interval import mean_ratio_lower, quantile_ratio_lower
 from watchdog.stats.reference import SMALLEST_STRATUM
 from watchdog.stats.stratified import StratifiedProportionTest
@@ -39,6 +40,7 @@ SMALLEST_MOVE = 0.1
 # Categories with fewer calls in all are taken together: the chi-squared law needs some in each.
 _FEW = 10
 _CACHED_MOVE = 0.2
+_MOST = 0.5
 # Standard deviations that chance reaches once in some two thousand looks.
 _HARDLY_CHANCE = 3.3
 # Lengths up to twice those that the baseline knows are compared with the nearest that it knows.
@@ -48,36 +50,67 @@ _WITHIN_STEPS = 2
 @dataclass(frozen=True, kw_only=True)
 class Mix:
     """
+    What moved, one sentence each with its numbers; empty for what did not.
+
     Attributes:
-        tokens_moved: whether the input tokens did.
-        notes: what moved, one sentence each with its numbers; empty when nothing did.
+        models: which of them answer.
+        cached: the share of input tokens from the provider's cache.
     """
 
-    tokens_moved: bool
-    notes: tuple[str, ...]
+    segments: str = ""
+    tokens: str = ""
+    models: str = ""
+    cached: str = ""
+
+    @property
+    def tokens_moved(self) -> bool:
+        return bool(self.tokens)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that moved."""
+        return tuple(note for note in (self.segments, self.tokens, self.models, self.cached) if note)
 
 
 def compare(baseline: Summary | None, candidate: Summary) -> Mix:
     """What moved between the baseline's requests and the candidate's; a handful of these shows no mix."""
     if baseline is None or candidate.calls < SMALLEST_STRATUM:
-        return Mix(tokens_moved=False, notes=())
-    notes = []
+        return Mix()
     segments = _moved(_segments(baseline), _segments(candidate))
-    if segments is not None:
-        notes.append(f"segments moved, most of all {segments}")
-    tokens = _moved(_tokens(baseline), _tokens(candidate)) is not None
-    if tokens:
+    tokens = ""
+    if _moved(_tokens(baseline), _tokens(candidate)) is not None:
         before, now = baseline.input_tokens / baseline.calls, candidate.input_tokens / candidate.calls
-        notes.append(
+        tokens = (
             f"input tokens per call {before:,.0f} -> {now:,.0f}: other requests, or a longer prompt; "
             "latency and cost are compared at like input"
         )
     models = _moved(baseline.models, candidate.models)
-    if models is not None:
-        notes.append(f"the model that answers moved, most of all {models}")
-    if (cached := _cached(baseline, candidate)) is not None:
-        notes.append(cached)
-    return Mix(tokens_moved=tokens, notes=tuple(notes))
+    return Mix(
+        segments="" if segments is None else f"segments moved, most of all {segments}",
+        tokens=tokens,
+        models="" if models is None else f"the model that answers moved, most of all {models}",
+        cached=_cached(baseline, candidate) or "",
+    )
+
+
+def mostly_other_models(baseline: Summary, candidate: Summary) -> str:
+    """
+    Which model's share moved most, where more than half of the calls are answered by another model than before; empty
+    where they are not. A handful of calls can show it.
+    """
+    n0, n1 = sum(baseline.models.values()), sum(candidate.models.values())
+    if not n0 or not n1:
+        return ""
+    risen = sum(max(0.0, n / n1 - baseline.models.get(model, 0) / n0) for model, n in candidate.models.items())
+    return (_moved(baseline.models, candidate.models) or "") if risen > _MOST else ""
+
+
+def cached_fell(baseline: Summary, candidate: Summary) -> str:
+    """By how much less of the input comes from the provider's cache, where it is much less; empty where it is not."""
+    if not baseline.input_tokens or not candidate.input_tokens:
+        return ""
+    fell = baseline.cached_tokens / baseline.input_tokens > candidate.cached_tokens / candidate.input_tokens
+    return (_cached(baseline, candidate) or "") if fell else ""
 
 
 def explains(seat: Seat, baseline: Summary, candidate: Summary) -> bool:
@@ -95,9 +128,7 @@ def explains(seat: Seat, baseline: Summary, candidate: Summary) -> bool:
         )
     except StatsInputError:
         return True  # no length is known well enough to contradict it
-    evidence = np.where(test.design.valid, test.increments(n, y), -np.inf)
-    log_e = np.logaddexp.reduce(evidence + test.design.log_prior[:, None], axis=0)
-    return float(np.min(test.design.log_weight_baseline + np.maximum(log_e, 0.0))) < test.design.threshold
+    return at_once(test.design, test.increments(n, y)) < test.design.threshold
 
 
 def rise_at_any_length(seat: Seat, baseline: Summary, candidate: Summary) -> float | None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from watchdog.core.calibration import Calibration
+    from watchdog.core.circumstances import Circumstances, Pace
     from watchdog.core.peers import Peer
     from watchdog.core.rules import Rule, RuleSet
     from watchdog.core.windows import Summary
@@ -48,6 +49,8 @@ class Panel:
         labelled: whether the baseline's calls carry labels at all.
         beside: how the rules are asked beside peers; None where there are none.
         without_peers: it was looked for peers, and there were none.
+        pace: how often the baseline was called; None where nobody asked.
+        around: what is known beside the calls, as of this look; None where nobody asked.
     """
 
     seats: tuple[Seat, ...]
@@ -56,6 +59,8 @@ class Panel:
     labelled: bool = False
     beside: Beside | None = None
     without_peers: bool = False
+    pace: Pace | None = None
+    around: Circumstances | None = None
 
     def folded(self, window: Summary) -> Summary:
         """The window with all segments that the baseline hardly knows as one: a million tenants take no room."""

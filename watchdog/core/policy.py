@@ -50,6 +50,7 @@ _SHARED = "prompts that nobody promoted are worse too, so the cause is upstream 
 _UNCLEAR = "its peers cannot tell yet whether it is alone with it; it is reverted once they show that it is"
 # A trip that the peers leave open is told once there were so many times the calls.
 _PATIENT_FOR = 2
+_OTHERWISE = "something else than the prompt can explain it"
 
 Decision = Wait | Alert | Suggest | Revert
 
@@ -65,7 +66,7 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
             return Alert(readings=shared, why_not_more=_SHARED)
         explained = tuple(r for r in judgement.readings if r.state is ReadingState.EXPLAINED)
         if judgement.verdict is Verdict.INCONCLUSIVE and explained:
-            return Alert(readings=explained, why_not_more=_EXPLAINED)
+            return Alert(readings=explained, why_not_more=_OTHERWISE if explained[0].because else _EXPLAINED)
         unclear = tuple(r for r in judgement.readings if r.state is ReadingState.UNCLEAR and _has_waited(r))
         if judgement.verdict is Verdict.INCONCLUSIVE and unclear:
             return Alert(readings=unclear, why_not_more=_UNCLEAR)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchdog.core.calibration import Calibration
+    from watchdog.core.ledger import Entry
     from watchdog.core.model import Promotion
     from watchdog.core.rules import Action
     from watchdog.core.windows import Summary
@@ -66,6 +67,10 @@ class Watch:
         candidate_label, control_label: the versions as people name them; the ids where the platform did not say.
         provider: of the control's calls; empty where they do not say, and in watches of an earlier version.
         peers_note: beside which prompts it is judged, or why beside none; empty until that is known.
+        candidate_model, control_model: the parameter `model` of the versions; empty where it is not known.
+        ledger: what may mislead the comparison, and what was done about it, as of the last look.
+        week_read_to: the control's calls of the same hours a week ago were read as far as this; None before the first.
+        week_note: why there are none to compare with; empty where there are, or may be.
     """
 
     id: str
@@ -96,6 +101,11 @@ class Watch:
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     provider: str = ""
     peers_note: str = ""
+    candidate_model: str = ""
+    control_model: str = ""
+    ledger: tuple[Entry, ...] = ()
+    week_read_to: datetime | None = None
+    week_note: str = ""
 
     @property
     def candidate_version_id(self) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from watchdog.core.peers import Sample
     from watchdog.core.rules import RuleSet
     from watchdog.core.terms import Terms
-    from watchdog.jobs.draft import Draft
+    from watchdog.core.week import Week
+    from watchdog.jobs.draft import Draft, HourDraft
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform, StatusPages
     from watchdog.store.database import Store
@@ -72,6 +73,8 @@ class Deps:
         drafts: baselines that are half read, by watch id; a restart reads them anew.
         panels: the tests of open watches; a restart puts them together anew, alike to the bit.
         census: what prompts' last calls looked like, by prompt and version, and until when; see `jobs.peers`.
+        weeks: what was read of the same hours a week ago, by watch id; a restart reads it from the store.
+        hour_drafts: hours that are half read, by watch id; a restart reads them anew.
     """
 
     store: Store
@@ -86,6 +89,8 @@ class Deps:
     drafts: dict[str, Draft] = field(default_factory=dict)
     panels: Panels = field(default_factory=Panels)
     census: dict[tuple[str, str], tuple[datetime, Sample | None]] = field(default_factory=dict)
+    weeks: dict[str, Week] = field(default_factory=dict)
+    hour_drafts: dict[str, HourDraft] = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from watchdog.core import messages
 from watchdog.core.incident import Recovery
-from watchdog.core.model import ActorType, Promotion, Prompt
+from watchdog.core.model import ActorType, Promotion, Prompt, PromptVersion
 from watchdog.core.promotion import (
     MOVE_SLACK,
     JournalEntry,
@@ -27,6 +27,7 @@ from watchdog.core.promotion import (
 )
 from watchdog.core.rollback import MOVING, WAITING_FOR_HUMAN, Event
 from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
+from watchdog.core.week import why_none
 from watchdog.core.windows import WINDOW, Summary
 from watchdog.errors import PlatformError, Refused
 from watchdog.jobs.frames import each
@@ -49,6 +50,8 @@ _ADOPTION_SLACK = timedelta(seconds=2)
 _CALLS_TO_BE_GOOD = 200
 # A pointer that moved without an audit entry for this long is taken for a promotion as it is.
 _AUDIT_PATIENCE = timedelta(minutes=2)
+# What the store keeps of a name that somebody else chose.
+_LONGEST_MODEL = 300
 
 
 def run(deps: Deps, now: datetime) -> int:
@@ -136,7 +139,7 @@ def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime
         # It shows up after a later one, whose watch goes on: production has left it already.
         with deps.store.write() as connection:
             return journal.record_promotion(connection, promotion, Standing.SUPERSEDED)
-    labels = _labels(deps, promotion.prompt_id)
+    versions = _versions(deps, promotion.prompt_id)
     slug = prompt.slug if prompt else _slug(deps, promotion.prompt_id)
     with deps.store.write() as connection:
         # Read again inside the transaction: what was decided from must still be so.
@@ -148,7 +151,7 @@ def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime
         if not journal.record_promotion(connection, promotion, Standing.ON_WATCH):
             return False
         _supersede(connection, promotion, now)
-        _open(connection, deps, promotion, slug, labels, known, now)
+        _open(connection, deps, promotion, slug, versions, known, now)
     deps.bell.sender.set()
     return True
 
@@ -236,13 +239,25 @@ def _open(
     deps: Deps,
     promotion: Promotion,
     slug: str,
-    labels: dict[str, str],
+    versions: dict[str, PromptVersion],
     known: tuple[JournalEntry, ...],
     now: datetime,
 ) -> None:
     plan = plan_watch(promotion, known)
     policy = deps.policy
     rules, terms = policy.rules_for(slug), policy.terms
+    control = plan.control_version_id or ""
+    control_label = _label(versions, control)
+    no_week = "there is no earlier version to compare with"
+    if control:
+        no_week = why_none(
+            known,
+            control,
+            control_label,
+            promoted_at=promotion.at,
+            length=terms.length,
+            last_promoted_at=versions[control].last_promoted_at if control in versions else None,
+        )
     watch = Watch(
         id=watch_id(promotion),
         prompt_id=promotion.prompt_id,
@@ -265,8 +280,11 @@ def _open(
         min_baseline_calls=terms.min_baseline_calls,
         trouble="",
         trouble_since=None,
-        candidate_label=labels.get(promotion.to_version_id, promotion.to_version_id),
-        control_label=labels.get(plan.control_version_id or "", plan.control_version_id or ""),
+        candidate_label=_label(versions, promotion.to_version_id),
+        control_label=control_label,
+        candidate_model=_model(versions, promotion.to_version_id),
+        control_model=_model(versions, control),
+        week_note=no_week,
         ended_at=None,
         calibration=calibrations.standing(connection, promotion.prompt_id, plan.control_version_id, rules.digest),
     )
@@ -293,10 +311,21 @@ def _slug(deps: Deps, prompt_id: str) -> str:
         return prompt_id
 
 
-def _labels(deps: Deps, prompt_id: str) -> dict[str, str]:
-    """Version id -> the label that people use; empty when the platform does not say: ids will do."""
+def _versions(deps: Deps, prompt_id: str) -> dict[str, PromptVersion]:
+    """By id; empty when the platform does not say: ids will do as labels, and no model is known."""
     try:
-        return {version.id: f"v{version.label}" for version in deps.platform.versions(prompt_id)}
+        return {version.id: version for version in deps.platform.versions(prompt_id)}
     except PlatformError as exc:
-        log.warning("version labels could not be read", extra={"action": "labels_failed", "why": str(exc)})
+        log.warning("versions could not be read", extra={"action": "labels_failed", "why": str(exc)})
         return {}
+
+
+def _label(versions: dict[str, PromptVersion], version_id: str) -> str:
+    """As people name it."""
+    return f"v{versions[version_id].label}" if version_id in versions else version_id
+
+
+def _model(versions: dict[str, PromptVersion], version_id: str) -> str:
+    """The parameter; empty where it is not known."""
+    model = versions[version_id].parameters.get("model") if version_id in versions else None
+    return model[:_LONGEST_MODEL] if isinstance(model, str) else ""

@@ -30,3 +30,18 @@ class Draft:
     @property
     def calls(self) -> int:
         return len(self.ids)
+
+
+@dataclass
+class HourDraft:
+    """
+    An hour of a week ago, while it is being read, oldest first.
+
+    Attributes:
+        read_to: everything recorded before this has been read.
+        hours: by number of the hour; the one that is being read, and what its last slice brought of the next.
+    """
+
+    read_to: datetime
+    hours: dict[int, Summary] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)

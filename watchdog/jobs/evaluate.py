@@ -24,6 +24,7 @@ from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
 from watchdog.errors import PlatformError
 from watchdog.jobs import beside, freeze, opening
 from watchdog.jobs.frames import each
+from watchdog.jobs.ledger import keep_books, pace_of_blocks, surrounded
 from watchdog.store import intakes, journal, outbox, peers, watches
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from watchdog.core.ledger import Entry
     from watchdog.core.rules import Metric
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
 
 
-_HOLDING = (ReadingState.EXPLAINED, ReadingState.UNFAMILIAR)
+_HOLDING = (ReadingState.EXPLAINED, ReadingState.AWAITED, ReadingState.UNFAMILIAR)
 # A watch that changed its rules when its budget was spent has this share of it left: none to speak of, and never none.
 _LEAST_LEFT = 1e-6
 
@@ -59,6 +61,7 @@ class _Look:
     progress: Progress
     judgement: Judgement
     decision: Decision
+    ledger: tuple[Entry, ...]
     upstream: tuple[datetime, int, int] | None = None
     strays: Mapping[str, str] = field(default_factory=dict)
 
@@ -84,6 +87,7 @@ def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
         return beside.as_they_stand(connection, watch, kept.panel)
     baseline = watches.find_baseline(connection, watch.id)
     blocks: tuple[Summary, ...] = ()
+    stored: tuple[tuple[datetime, Summary], ...] = ()
     if baseline is not None:
         since, until = baseline.from_at - BLOCK, baseline.until_at
         stored = intakes.windows_between(connection, freeze.control_owner(watch), since=since, until=until)
@@ -99,6 +103,7 @@ def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
         # A watch that began before anybody looked for peers is judged to its end without.
         peers=peers.peers_of(connection, watch.id) if watch.peers_note else None,
     )
+    panel = replace(panel, pace=pace_of_blocks(baseline, stored))
     deps.panels.keep(watch, panel)
     return panel
 
@@ -186,18 +191,21 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
         sealed_until = max(intake.sealed_until, watermark(read_until, max(watch.lag, slow)))
         since = watch.judged_until or intake.started_from - WINDOW
         fresh = intakes.windows_between(connection, watch.id, since=since, until=sealed_until)
-        panel = panel_of(deps, connection, watch)
+        panel = surrounded(deps, connection, watch, panel_of(deps, connection, watch), sealed_until)
         progress = _resume(connection, watch, panel)
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
     progress, feeds_sealed = beside.weighed(deps, watch, panel, progress)
     judgement = judge(panel, progress, rejected=intake.rejected)
     decision = decide(judgement, watch, allowed=deps.terms.most)
+    with deps.store.read() as connection:
+        book = keep_books(connection, watch, panel, progress, judgement, intake)
     return _Look(
         sealed_until=sealed_until,
         feeds_sealed=feeds_sealed,
         progress=progress,
         judgement=judgement,
         decision=decision,
+        ledger=book,
         upstream=beside.trouble(deps, panel, progress, judgement),
         strays=strays(panel.beside, progress.weighing) if panel.beside and progress.weighing else {},
     )
@@ -232,6 +240,7 @@ def _save(connection: Connection, watch: Watch, look: _Look) -> bool:
         peers.leave(connection, watch.id, prompt_id, at=at or look.sealed_until, why=why)
     for owner, until in {watch.id: look.sealed_until, **look.feeds_sealed}.items():
         intakes.seal(connection, owner, until)
+    watches.save_ledger(connection, watch, look.ledger)
     return watches.save_judgement(
         connection,
         watch,

@@ -113,7 +113,8 @@ def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: 
         unseen = intakes.unseen(connection, owner, (*(c.id for c in page.calls), *reasons))
         fresh: dict[str, Call] = {c.id: c for c in page.calls if c.id in unseen}
         rejected = {key: reason for key, reason in reasons.items() if key in unseen}
-        mine = [c for c in fresh.values() if c.version_id == intake.version_id and c.recorded_at >= intake.started_from]
+        # One that began before the promotion was made for something else: a trial, or an earlier time on production.
+        mine = [c for c in fresh.values() if c.version_id == intake.version_id and _began(c) >= intake.started_from]
         others = sum(1 for c in fresh.values() if c.version_id != intake.version_id)
         intakes.add_to_windows(connection, owner, _slotted(mine, intake))
         cursor = max(cursor, intake.cursor_at)
@@ -134,6 +135,15 @@ def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: 
             ),
         )
         return len(mine)
+
+
+def _began(call: Call) -> datetime:
+    """
+    By the platform's clock at the earliest: a caller's that is slow must not put calls before the promotion, where they
+    would be neither judged nor counted as late.
+    """
+    lasted = timedelta(milliseconds=call.latency_ms or 0.0)
+    return max(call.started_at, call.recorded_at - lasted)
 
 
 def _slotted(calls: Iterable[Call], intake: Intake) -> dict[datetime, Summary]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from watchdog.core.incident import Recovery
 from watchdog.core.watch import WatchState
 from watchdog.errors import PlatformError, StoreError
-from watchdog.jobs import calibrate, detect, evaluate, freeze, ingest, peers, verify
+from watchdog.jobs import calibrate, detect, evaluate, freeze, hours, ingest, peers, verify
 from watchdog.jobs.trouble import tell_blind, tell_seeing
 from watchdog.store import incidents, watches
 from watchdog.store import peers as rows
@@ -58,6 +58,7 @@ def run(deps: Deps, pulse: Pulse) -> None:
         _stage(pulse, "peers", lambda: peers.run(deps, now))
         _stage(pulse, "ingest", lambda: ingest.run(deps, deps.clock.now()))
         _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
+        _stage(pulse, "hours", lambda: hours.run(deps, deps.clock.now()))
         _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
         _stage(pulse, "calibrate", lambda: calibrate.run(deps, deps.clock.now()))
     else:
@@ -88,7 +89,9 @@ def _young(deps: Deps, now: datetime) -> int:
             beside = rows.feeds_for(connection, [*(w.id for w in young), *(i.watch_id for i in verifying)])
         ingest.run(deps, now, [*(w.id for w in young), *(i.id for i in verifying), *beside])
     if young:
-        evaluate.run(deps, deps.clock.now(), frozenset(w.id for w in young))
+        ids = frozenset(w.id for w in young)
+        evaluate.run(deps, deps.clock.now(), ids)
+        hours.run(deps, deps.clock.now(), ids)
     if verifying:
         verify.run(deps, deps.clock.now())
     return len(young) + len(verifying)

@@ -263,6 +263,18 @@ def tripped(design: Design, state: State) -> bool:
     return statistic(design, state) >= design.threshold
 
 
+def at_once(design: Design, increments: FloatArray) -> float:
+    """
+    Evidence of all calls so far taken as one, in nats, without tempering, cap or prior over starts: they were that bad
+    since the promotion, or not at all. As valid at every look as `statistic`.
+
+    Args:
+        increments: shape (J, K), nats, of all calls together.
+    """
+    placed = np.where(design.valid, increments, -np.inf) + design.log_prior[:, None]
+    return float(np.min(design.log_weight_baseline + np.maximum(np.logaddexp.reduce(placed, axis=0), 0.0)))
+
+
 def p_value(design: Design, state: State) -> float:
     """
     Bound on the probability, whatever the number of looks, that a candidate no worse than the margin shows evidence as

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import BigInteger, delete, func, insert, select, type_coerce, update
 
-from watchdog.core.windows import Summary
-from watchdog.store.tables import intakes, seen, windows
+from watchdog.core.windows import WINDOW, Summary
+from watchdog.store.tables import Instant, intakes, seen, windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,6 +118,26 @@ def windows_between(
         .order_by(windows.c.start_at)
     )
     return tuple((row.start_at, Summary.from_json(row.summary)) for row in rows)
+
+
+def silences(
+    connection: Connection, owner: str, *, since: datetime, until: datetime, at_least: timedelta
+) -> tuple[tuple[datetime, datetime], ...]:
+    """
+    From the end of one window to the start of the next, where so much time or more lies between them; the last one may
+    end with `until`. The database looks for them: there are thousands of windows in a day, and next to no silences.
+    """
+    before = func.lag(windows.c.start_at, type_=Instant()).over(order_by=windows.c.start_at)
+    where = (windows.c.owner == owner) & (windows.c.start_at >= since) & (windows.c.start_at < until)
+    starts = select(windows.c.start_at.label("at"), before.label("before")).where(where).subquery()
+    far = type_coerce(starts.c.at, BigInteger) - type_coerce(starts.c.before, BigInteger)
+    least = (at_least + WINDOW) // timedelta(microseconds=1)
+    rows = connection.execute(select(starts).where(far >= least).order_by(starts.c.at)).all()
+    found = [(row.before + WINDOW, row.at) for row in rows]
+    last = connection.execute(select(func.max(windows.c.start_at)).where(where)).scalar()
+    if last is not None and until - (last + WINDOW) >= at_least:
+        found.append((last + WINDOW, until))
+    return tuple(found)
 
 
 def advance(connection: Connection, before: Intake, after: Intake) -> bool:

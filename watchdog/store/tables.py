@@ -125,6 +125,8 @@ watches = Table(
     Column("ledger", JSON, nullable=False, server_default="[]"),
     Column("control_model", String(300), nullable=False, server_default=""),
     Column("candidate_model", String(300), nullable=False, server_default=""),
+    Column("week_read_to", Instant),
+    Column("week_note", Text, nullable=False, server_default=""),
     Column("trouble", Text, nullable=False),
     Column("trouble_since", Instant),
     Column("candidate_label", String(300), nullable=False),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, select, update
 
 from watchdog.core.calibration import Calibration
+from watchdog.core.ledger import Entry
 from watchdog.core.rules import Action, RuleSet
 from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
 from watchdog.core.windows import Summary
@@ -71,6 +72,11 @@ def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
             peers_note=watch.peers_note,
             candidate_label=watch.candidate_label,
             control_label=watch.control_label,
+            control_model=watch.control_model,
+            candidate_model=watch.candidate_model,
+            ledger=[entry.to_json() for entry in watch.ledger],
+            week_read_to=watch.week_read_to,
+            week_note=watch.week_note,
             ended_at=watch.ended_at,
         )
     )
@@ -223,6 +229,28 @@ def set_peers(connection: Connection, watch_id: str, *, provider: str, note: str
     connection.execute(update(watches).where(watches.c.id == watch_id).values(provider=provider, peers_note=note))
 
 
+def save_ledger(connection: Connection, watch: Watch, ledger: Sequence[Entry]) -> None:
+    """What may mislead the comparison, as of this look; writes only what changed."""
+    if tuple(ledger) != watch.ledger:
+        values = [entry.to_json() for entry in ledger]
+        connection.execute(update(watches).where(watches.c.id == watch.id).values(ledger=values))
+
+
+def read_hours(connection: Connection, watch: Watch, *, to: datetime | None, note: str = "") -> bool:
+    """
+    The hours of a week ago were read as far as `to`, or will not be, for the reason given: compare-and-set on how far
+    they were read; False when another process was first.
+    """
+    before = watches.c.week_read_to
+    same = before.is_(None) if watch.week_read_to is None else before == watch.week_read_to
+    changed = connection.execute(
+        update(watches)
+        .where(watches.c.id == watch.id, watches.c.week_note == watch.week_note, same)
+        .values(week_read_to=to, week_note=note)
+    ).rowcount
+    return changed == 1
+
+
 def set_lag(connection: Connection, watch_id: str, lag: timedelta) -> None:
     connection.execute(update(watches).where(watches.c.id == watch_id).values(lag_ms=lag // _MS))
 
@@ -306,4 +334,9 @@ def _watch_of(connection: Connection, row: Row[Any]) -> Watch:
         calibration={rule: Calibration.from_json(value) for rule, value in row.calibration.items()},
         provider=row.provider,
         peers_note=row.peers_note,
+        control_model=row.control_model,
+        candidate_model=row.candidate_model,
+        ledger=tuple(Entry.from_json(value) for value in row.ledger),
+        week_read_to=row.week_read_to,
+        week_note=row.week_note,
     )

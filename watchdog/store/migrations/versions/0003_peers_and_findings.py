@@ -18,6 +18,9 @@ def upgrade() -> None:
     op.add_column("watches", sa.Column("ledger", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("watches", sa.Column("control_model", sa.String(length=300), nullable=False, server_default=""))
     op.add_column("watches", sa.Column("candidate_model", sa.String(length=300), nullable=False, server_default=""))
+    op.add_column("watches", sa.Column("week_read_to", sa.BigInteger(), nullable=True))
+    op.add_column("watches", sa.Column("week_note", sa.Text(), nullable=False, server_default=""))
+    op.execute("UPDATE watches SET week_note = 'the watch began before such hours were read'")
     op.create_table(
         "peers",
         sa.Column("watch_id", sa.String(length=36), nullable=False),
