@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.detection import controls, delays, false_reverts, fast_failures, late_onset, mix, rivals, tempering
+from bench.detection import controls, delays, false_reverts, fast_failures, late_onset, mix, rivals, tempering, weekday
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -63,6 +63,11 @@ def _mix(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
     yield mix.table(size.runs, size.seed, told)
 
 
+def _weekday(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
+    yield weekday.harmless(size.part(5), size.seed, told)
+    yield weekday.harmful(size.part(20), size.seed, told)
+
+
 def _fast_failures(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
     yield fast_failures.table(size.runs, size.seed, told)
 
@@ -88,6 +93,7 @@ WORLDS = {
     "climates": _climates,
     "controls": _controls,
     "mix": _mix,
+    "weekday": _weekday,
     "fast-failures": _fast_failures,
 }
 

@@ -130,7 +130,7 @@ class World:
         if self.baseline_days > 1:
             n[before] += rng.poisson(60.0 * self.calls_per_s * (self.baseline_days - 1), MINUTES_PER_DAY)
         if by_minute:
-            baseline = _summary(self._calls(n[before], weather, before, UNCHANGED, rng))
+            baseline = summary_of(self.day(n[before], weather, before, UNCHANGED, rng))
         else:
             baseline = Baseline(
                 calls=int(n[before].sum()),
@@ -138,11 +138,12 @@ class World:
                 latency=_day(self.latency, n[before], weather.slowdown[before], rng),
                 cost=_day(self.cost, n[before], weather.dearness[before], rng),
             )
-        return baseline, self._calls(n[after], weather, after, self.change, rng)
+        return baseline, self.day(n[after], weather, after, self.change, rng)
 
-    def _calls(
+    def day(
         self, per_minute: IntArray, weather: Weather, when: slice, change: Change, rng: np.random.Generator
     ) -> Calls:
+        """Calls of one version, so many a minute, in that part of the weather."""
         share = np.minimum(weather.failure_share[when] + change.more_failures, 1.0)
         latency = self.latency.buckets(change.latency_factor)
         cost = self.cost.buckets(change.cost_factor)
@@ -154,7 +155,8 @@ class World:
         )
 
 
-def _summary(calls: Calls) -> Baseline:
+def summary_of(calls: Calls) -> Baseline:
+    """As it is frozen, with the calls by minute."""
     return Baseline(
         calls=int(calls.per_minute.sum()),
         failures=int(calls.failures.sum()),

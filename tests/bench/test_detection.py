@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.detection import delays, fast_failures, late_onset, mix, rivals
+from bench.detection import delays, fast_failures, late_onset, mix, rivals, weekday
 from bench.detection.__main__ import WORLDS, main
 from bench.detection.false_reverts import at_the_margin, count
 from bench.detection.laws import Law, buckets_of, lognormal_latency, token_cost
@@ -243,3 +243,32 @@ def test_a_law_of_one_value_has_one_bucket() -> None:
     law = Law(np.full(2**16, 5.0))
 
     assert LogHistogram({bucket_of(5.0): 10}) == law.histogram(10, np.random.default_rng(1))
+
+
+def test_the_same_hours_a_week_ago_hold_what_every_monday_does() -> None:
+    """Promoted on Sunday evening: alone half of the rules are reverted within the day, with the week none."""
+    pack, rules = reverting_rules()
+    success = tuple(rule for rule in rules if rule.name == "success")
+    alphas = {"success": alpha_of(pack, success[0], weekday._SETTING)}
+    monday = weekday.CALENDARS[1]
+    found = []
+    for i in range(24):
+        played = weekday.play(weekday.world_of(monday, 0.2), success, alphas, np.random.default_rng([3, i]))
+        found.append(played["success"])
+
+    alone = sum(f.alone is not None for f in found)
+    assert 0 < alone < 24
+    assert 0 == sum(f.with_week is not None for f in found)
+
+
+def test_a_regression_beyond_what_every_monday_does_is_found_with_the_week_as_well() -> None:
+    """Never before the day before alone finds it."""
+    pack, rules = reverting_rules()
+    success = tuple(rule for rule in rules if rule.name == "success")
+    alphas = {"success": alpha_of(pack, success[0], weekday._SETTING)}
+    world_of_all_alike = weekday.world_of(weekday.CALENDARS[0], 0.2, Change(more_failures=0.2))
+    for i in range(5):
+        found = weekday.play(world_of_all_alike, success, alphas, np.random.default_rng([4, i]))["success"]
+        assert found.alone is not None
+        assert found.with_week is not None
+        assert found.alone <= found.with_week < 400
