@@ -198,6 +198,20 @@ def test_peers_that_fell_silent_are_waited_for_five_minutes(quiet: int, expected
     assert expected is opinion(panel.beside, progress.weighing, "success", first_call_at=T0, judged_until=until)
 
 
+@pytest.mark.parametrize(("quiet", "expected"), [(179, Opinion.UNCLEAR), (181, Opinion.SILENT)])
+def test_peers_that_seldom_call_are_waited_for_longer(quiet: int, expected: Opinion) -> None:
+    """Ten calls an hour together: five gaps of six minutes."""
+    peers = tuple(replace(peer, calls_per_hour=10.0 / 3.0) for peer in PEERS)
+    panel = panel_with(rule_set(success_rule()), peers)
+    theirs = [{at(0): summarise(calls(1))}, {}, {}]
+    progress = run(panel, {at(0): summarise(calls(1)), at(quiet): summarise(calls(1))}, theirs, 1 + quiet)
+    assert panel.beside is not None
+    assert progress.weighing is not None
+
+    until = at(1) + quiet * WINDOW
+    assert expected is opinion(panel.beside, progress.weighing, "success", first_call_at=T0, judged_until=until)
+
+
 def test_what_was_shared_is_held_against_nobody_once_it_is_over() -> None:
     """After twenty calls in calm."""
     panel = panel_with(rule_set(success_rule(late_onset=Action.REVERT)))

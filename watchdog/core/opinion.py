@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from watchdog.core.beside import Beside
     from watchdog.core.weighing import Weighed, Weighing
 
-# Peers that made no call for this long, or could not be read, are no control just now.
+# Peers that made no call for this long, or could not be read, are no control just now; nor those that were silent for
+# so many times what is usual between two calls of theirs.
 PATIENCE = timedelta(minutes=5)
 # Before the first of them was heard, for a shorter time only: total breakage must not wait long for silent peers.
 FIRST_PATIENCE = timedelta(minutes=2)
+_USUAL_GAPS = 5
+_LONGEST_PATIENCE = timedelta(hours=1)
 # So many calls of the candidate after a shared trouble show whether it is worse by itself as well.
 _CALLS_AFTER = 20
 
@@ -40,7 +43,7 @@ def opinion(beside: Beside, so_far: Weighing, name: str, *, first_call_at: datet
     weighed = so_far.rules[name]
     if _alone(beside, weighed, name):
         return Opinion.ALONE
-    if _silent(so_far, first_call_at, judged_until):
+    if _silent(beside, so_far, first_call_at, judged_until):
         return Opinion.SILENT
     if weighed.trouble_since is not None:
         return Opinion.SHARED
@@ -80,10 +83,13 @@ def _nats(weighed: Weighed) -> float:
     return max(state.peak for state in weighed.states) - math.log(len(weighed.states))
 
 
-def _silent(so_far: Weighing, first_call_at: datetime, judged_until: datetime) -> bool:
+def _silent(beside: Beside, so_far: Weighing, first_call_at: datetime, judged_until: datetime) -> bool:
+    calls_per_hour = sum(peer.calls_per_hour for peer in beside.peers if peer.left_at is None)
+    usual = _LONGEST_PATIENCE if calls_per_hour <= 0.0 else timedelta(hours=1.0 / calls_per_hour)
+    gaps = min(_USUAL_GAPS * usual, _LONGEST_PATIENCE)
     if so_far.heard_at is None:
-        return judged_until - first_call_at >= FIRST_PATIENCE
-    return judged_until - so_far.heard_at >= PATIENCE
+        return judged_until - first_call_at >= max(FIRST_PATIENCE, gaps)
+    return judged_until - so_far.heard_at >= max(PATIENCE, gaps)
 
 
 def _members(beside: Beside, so_far: Weighing, name: str) -> int:

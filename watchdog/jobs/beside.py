@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # A peer that is much slower than the candidate holds nothing up for longer than this: its slow calls count as late.
 _MOST_LAG = timedelta(seconds=30)
 _TICK = timedelta(microseconds=1)
+_MOST_BEHIND = timedelta(minutes=1)
 # In the table of evidence, beside the rules' own: no rule's name has a colon.
 _PREFIX = "peers:"
 
@@ -54,7 +55,9 @@ def weighed(deps: Deps, watch: Watch, panel: Panel, progress: Progress) -> tuple
                 sealed[feed] = max(intake.sealed_until, watermark(min(intake.cursor_at, now), lag))
         if not sealed:
             return progress, {}
-        until = min(sealed.values())
+        # A peer that cannot be read for a while holds the others up no longer; what it did meanwhile is not heard.
+        newest = max(sealed.values())
+        until = min(s for s in sealed.values() if newest - s <= _MOST_BEHIND)
         own = dict(intakes.windows_between(connection, watch.id, since=since, until=until - WINDOW + _TICK))
         theirs = [
             dict(intakes.windows_between(connection, peer.feed, since=since, until=until - WINDOW + _TICK))

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from watchdog.core.incident import Recovery
 from watchdog.core.peers import Peer
+from watchdog.core.rollback import MOVING
 from watchdog.core.watch import OPEN_STATES
 from watchdog.core.windows import Summary
 from watchdog.store.tables import incidents, intakes, peers, watches
@@ -100,10 +101,10 @@ def feed_of(connection: Connection, prompt_id: str, version_id: str, *, since: d
 
 
 def feeds_in_use(connection: Connection) -> frozenset[str]:
-    """Of peers that are in, of watches that go on or whose recovery is being verified."""
+    """Of peers that are in, of watches that go on, are being rolled back, or whose recovery is being verified."""
     open_states = [state.value for state in OPEN_STATES]
-    unsettled = [Recovery.PENDING.value, Recovery.VERIFYING.value]
-    verifying = select(incidents.c.watch_id).where(incidents.c.recovery.in_(unsettled))
+    moving = incidents.c.state.in_([state.value for state in MOVING])
+    verifying = select(incidents.c.watch_id).where(moving | (incidents.c.recovery == Recovery.VERIFYING.value))
     query = (
         select(peers.c.feed)
         .join(watches, watches.c.id == peers.c.watch_id)
