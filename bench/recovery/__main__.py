@@ -4,8 +4,8 @@ How often the verification of a revert ends rightly, and how soon.
     python -m bench.recovery [--quick] [--tables NAME ...] [--runs N] [--promotions N] [--seed N] [--json]
 
 The restored version's calls are simulated and given to the daemon's own `core.recovery.assess`. Everything comes from
-seeded generators: the same options print the same figures. `--quick` takes half a minute and says little about rare
-errors; without it it is about a quarter of an hour on one core.
+seeded generators: the same options print the same figures. `--quick` takes less than a minute and says little about
+rare errors; without it it is 15 to 25 minutes on one core.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, help=f"incidents of each kind (default {RUNS:,})")
     parser.add_argument("--promotions", type=int, help=f"bad promotions that take turns (default {PROMOTIONS})")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--quick", action="store_true", help="half a minute")
+    parser.add_argument("--quick", action="store_true", help="less than a minute")
     parser.add_argument("--json", action="store_true", help="one object a table, on one line")
     asked = parser.parse_args(arguments)
     runs = asked.runs or (QUICK_RUNS if asked.quick else RUNS)
