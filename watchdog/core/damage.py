@@ -34,7 +34,8 @@ TOLERATED_PART = 0.4
 # The damage is taken for as small as luck makes it in one case of six: at the moment of a trip it is overstated, and
 # four failures of six calls are 30 points as easily as 66.
 _OVERSTATED = 0.16
-# What is serious beyond the margin where there was no damage: ten points of a share, or values a third as large again.
+# What is serious where there was no damage: ten points of a share (of a quantile: of the calls beyond its margin), or
+# values a third as large again as the margin allows.
 SERIOUS_RISE = 0.1
 SERIOUS_FACTOR = 1.3
 
