@@ -73,15 +73,19 @@ def test_an_unknown_recording_says_which_there_are():
         load_recording("prime/gpt-4", "0301")
 
 
-def test_the_sample_has_three_prompts_on_their_first_version_with_a_day_of_calls(platform, clock):
+def test_the_sample_has_prompts_on_their_first_version_with_a_day_of_calls(platform, clock):
     """
-    The last call is no older than a minute, the first no older than 23 hours and a bit.
+    Three with versions to promote, three that nobody changes; the last call is no older than a minute, the first no
+    older than 23 hours and a bit.
     """
     seeded = seed_sample(platform.admin, clock)
 
-    assert ["is-prime", "happy-numbers", "opinion-survey"] == [prompt.slug for prompt in seeded]
+    changed, steady = seeded[:3], seeded[3:]
+    assert ["is-prime", "happy-numbers", "opinion-survey"] == [prompt.slug for prompt in changed]
+    assert ["prime-audit", "reader-poll", "visitor-poll"] == [prompt.slug for prompt in steady]
+    assert [["1.0.0", "1.1.0", "1.2.0"]] * 3 == [list(prompt.versions) for prompt in changed]
+    assert [["1.0.0"]] * 3 == [list(prompt.versions) for prompt in steady]
     for prompt in seeded:
-        assert ["1.0.0", "1.1.0", "1.2.0"] == list(prompt.versions)
         assert prompt.versions["1.0.0"] == platform.admin.registry.prompt(prompt.prompt_id)["productionVersionId"]
         stamps = [row.created_ms for row in platform.admin.executions.rows(Filter(prompt_id=prompt.prompt_id))]
         now_ms = stamp_ms(clock.now())
@@ -118,6 +122,17 @@ def test_a_seeding_that_was_cut_off_is_finished_by_the_next(platform, clock):
     assert 3 == len(seeded.versions)
     assert all(platform.simulated.recorded(version_id) for version_id in seeded.versions.values())
     assert 500 == platform.admin.executions.count(prompt_id)
+
+
+def test_prompts_that_nobody_changes_answer_alike_all_the_time(platform, clock):
+    """
+    The halves of what they replay differ by less than five points: a drift of theirs would look like their provider's.
+    """
+    for prompt in seed_sample(platform.admin, clock)[3:]:
+        calls = platform.simulated.recording(prompt.versions["1.0.0"])
+        half = len(calls) // 2
+        rates = [sum(call.ok for call in part) / half for part in (calls[:half], calls[-half:])]
+        assert abs(rates[0] - rates[1]) < 0.05, prompt.slug
 
 
 def test_the_harmless_version_replays_the_same_recording_as_the_first(platform, clock):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Recorded calls of the sample took up to two minutes; ten times as fast keeps their order and their lengths.
 _SAMPLE_SPEED = 10.0
-_SAMPLE_CALLS_PER_S = 1.0
+_SAMPLE_CALLS_PER_S = 1.5
 
 
 def run(config: Path | None) -> None:

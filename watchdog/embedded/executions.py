@@ -82,6 +82,10 @@ class Filter:
         return found
 
 
+# Put together once: every call of the gateway is written.
+_WRITE = insert(tables.executions).returning(tables.executions.c.seq)
+
+
 class Executions:
     """The log of one file."""
 
@@ -97,8 +101,7 @@ class Executions:
             # Stamped inside the transaction: stamps rise in the order of the rows, and no page misses one.
             created_ms = stamp_ms(self._clock.now())
             row = _row(execution, created_ms=created_ms, imported=False)
-            statement = insert(tables.executions).values(row).returning(tables.executions.c.seq)
-            return execution_id(connection.execute(statement).scalar_one()), created_ms
+            return execution_id(connection.execute(_WRITE, row).scalar_one()), created_ms
 
     def import_past(self, past: Iterable[tuple[datetime, Execution]]) -> tuple[str, ...]:
         """

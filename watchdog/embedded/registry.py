@@ -165,7 +165,7 @@ class Registry:
     def prompts(self, page: Page) -> dict[str, Any]:
         """Prompts in the order of their creation, as the wire shows them."""
         table = tables.prompts
-        query = _prompts_with_pointers().order_by(table.c.created_ms, table.c.seq).limit(page.limit + 1)
+        query = _PROMPTS_WITH_POINTERS.order_by(table.c.created_ms, table.c.seq).limit(page.limit + 1)
         if (after := page.condition(table.c.created_ms, table.c.seq)) is not None:
             query = query.where(after)
         with self._database.begin() as connection:
@@ -219,7 +219,7 @@ class Registry:
         table = tables.prompts
         named = table.c.id == prompt_id if prompt_id is not None else table.c.slug == slug
         with self._database.begin() as connection:
-            prompt = connection.execute(_prompts_with_pointers().where(named)).first()
+            prompt = connection.execute(_PROMPTS_WITH_POINTERS.where(named)).first()
             if prompt is None:
                 raise not_found(f"no prompt {prompt_id if prompt_id is not None else slug}")
             production = environment == PRODUCTION
@@ -247,8 +247,12 @@ def _prompts_with_pointers() -> Any:
     )
 
 
+# Every call of the gateway asks it: to put it together anew took longer than to answer it.
+_PROMPTS_WITH_POINTERS = _prompts_with_pointers()
+
+
 def _prompt(connection: Connection, prompt_id: str) -> Row[Any]:
-    row: Row[Any] | None = connection.execute(_prompts_with_pointers().where(tables.prompts.c.id == prompt_id)).first()
+    row: Row[Any] | None = connection.execute(_PROMPTS_WITH_POINTERS.where(tables.prompts.c.id == prompt_id)).first()
     if row is None:
         raise not_found(f"no prompt {prompt_id}")
     return row
