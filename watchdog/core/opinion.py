@@ -55,19 +55,21 @@ def opinion(beside: Beside, so_far: Weighing, name: str, *, first_call_at: datet
 def sentence(beside: Beside, so_far: Weighing, name: str, found: Opinion) -> str:
     """The opinion with its arithmetic, to stand behind the rule's own line."""
     weighed = so_far.rules[name]
-    who = f"{words.count(_members(beside, so_far, name), 'peer')} ({words.count(so_far.peer_calls, 'call')})"
+    n = _members(beside, so_far, name)
+    who = f"{words.count(n, 'peer')} ({words.count(so_far.peer_calls, 'call')})"
+    is_worse, was_worse = ("is worse too", "was worse too") if n == 1 else ("are worse too", "were worse too")
     odds = words.odds(_nats(weighed))
     needed = words.odds(beside.views[name][0].test.threshold)
     match found:
         case Opinion.ALONE:
             return f"alone with it: odds that it is shared by its {who} {odds}, enough is {needed}"
         case Opinion.SHARED if weighed.trouble_since is not None:
-            return f"its {who} are worse too, since {words.clock_time(weighed.trouble_since)}"
+            return f"its {who} {is_worse}, since {words.clock_time(weighed.trouble_since)}"
         case Opinion.SHARED:
-            return f"its {who} were worse too, until {words.clock_time(weighed.trouble_ended)}"
+            return f"its {who} {was_worse}, until {words.clock_time(weighed.trouble_ended)}"
         case Opinion.AFTERWARDS:
             over = words.clock_time(weighed.trouble_ended)
-            return f"its {who} were worse too, until {over}; since then it shows nothing of its own"
+            return f"its {who} {was_worse}, until {over}; since then it shows nothing of its own"
         case Opinion.UNCLEAR:
             return f"its {who} cannot tell yet whether it is alone with it: odds {odds}, enough is {needed}"
         case Opinion.SILENT:
@@ -84,12 +86,16 @@ def _nats(weighed: Weighed) -> float:
 
 
 def _silent(beside: Beside, so_far: Weighing, first_call_at: datetime, judged_until: datetime) -> bool:
-    calls_per_hour = sum(peer.calls_per_hour for peer in beside.peers if peer.left_at is None)
+    staying = [peer for peer in beside.peers if peer.left_at is None]
+    if not staying:
+        return judged_until - (so_far.heard_at or first_call_at) >= PATIENCE
+    calls_per_hour = sum(peer.calls_per_hour for peer in staying)
     usual = _LONGEST_PATIENCE if calls_per_hour <= 0.0 else timedelta(hours=1.0 / calls_per_hour)
     gaps = min(_USUAL_GAPS * usual, _LONGEST_PATIENCE)
     if so_far.heard_at is None:
         return judged_until - first_call_at >= max(FIRST_PATIENCE, gaps)
-    return judged_until - so_far.heard_at >= max(PATIENCE, gaps)
+    # Where the candidate makes no calls either, as in an outage that stops everybody, the peers are not missed.
+    return so_far.called_at is not None and so_far.called_at - so_far.heard_at >= max(PATIENCE, gaps)
 
 
 def _members(beside: Beside, so_far: Weighing, name: str) -> int:

@@ -62,6 +62,7 @@ class Weighing:
         rules: by name.
         own_calls, peer_calls: so far.
         heard_at: end of the last window in which a peer made a call.
+        called_at: end of the last one in which the candidate did.
     """
 
     until: datetime | None = None
@@ -69,6 +70,7 @@ class Weighing:
     own_calls: int = 0
     peer_calls: int = 0
     heard_at: datetime | None = None
+    called_at: datetime | None = None
 
 
 def begin(beside: Beside) -> Weighing:
@@ -136,6 +138,7 @@ def to_bytes(so_far: Weighing) -> dict[str, bytes]:
         "own_calls": so_far.own_calls,
         "peer_calls": so_far.peer_calls,
         "heard_at": _text(so_far.heard_at),
+        "called_at": _text(so_far.called_at),
     }
     return {"": json.dumps(common).encode(), **stored}
 
@@ -153,6 +156,7 @@ def from_bytes(stored: Mapping[str, bytes]) -> Weighing:
         own_calls=common["own_calls"],
         peer_calls=common["peer_calls"],
         heard_at=_instant(common["heard_at"]),
+        called_at=_instant(common["called_at"]),
     )
 
 
@@ -186,6 +190,7 @@ def _take(
         own_calls=so_far.own_calls + own_calls,
         peer_calls=so_far.peer_calls + peer_calls_now,
         heard_at=start + WINDOW if peer_calls_now else so_far.heard_at,
+        called_at=start + WINDOW if own_calls else so_far.called_at,
     )
 
 

@@ -148,8 +148,10 @@ def _gone(connection: Connection, place: rows.Place, at: datetime) -> tuple[date
     moved = journal.last_promotion(connection, place.prompt_id)
     if moved is not None and moved.to_version_id != place.version_id:
         return moved.not_before, "was promoted itself"
-    feed = intakes.find_intake(connection, place.feed)
-    if feed is None or not feed.open or at - feed.cursor_at > PATIENCE:
+    feed, own = intakes.find_intake(connection, place.feed), intakes.find_intake(connection, place.watch_id)
+    # Only while the candidate can: after an outage of the platform, or of ourselves, both are caught up with.
+    read_until = at if own is None else own.cursor_at
+    if feed is None or not feed.open or read_until - feed.cursor_at > PATIENCE:
         return at if feed is None else feed.cursor_at, "cannot be read"
     return None
 
