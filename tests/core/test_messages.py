@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.builders import MINUTE, SECOND, T0, incident, promotion, reading, watch
 from watchdog.core import messages
+from watchdog.core.beside import Trouble
 from watchdog.core.incident import Recovery
 from watchdog.core.judgement import Cause, ReadingState
 from watchdog.core.ledger import Entry, Kind, Treatment
@@ -16,6 +18,10 @@ from watchdog.core.notice import Notice, Tone
 from watchdog.core.rollback import Event, SagaState
 from watchdog.core.rules import Metric
 from watchdog.core.upstream import Finding
+from watchdog.core.watch import Verdict
+
+if TYPE_CHECKING:
+    from watchdog.core.watch import Watch
 
 WATCH = watch(first_call_at=T0, judged_until=T0 + 2 * MINUTE)
 
@@ -228,3 +234,49 @@ def test_what_failing_calls_look_like_leaves_the_message_where_the_incident_stan
     assert headline in notice.headline
     assert "Sentence.\nExample" == notice.step
     assert f"{incident().id}:failing" == notice.key
+
+
+def test_trouble_upstream_says_who_has_it_since_when_and_where_to_look() -> None:
+    """The version is not blamed; whoever has it as well stands first in the headline, as they did before."""
+    others = [watch(prompt_slug="billing"), watch(prompt_slug="search")]
+    trouble = Trouble(since=T0, worse=2, heard=3)
+
+    notice = messages.upstream(replace(WATCH, provider="openai"), (reading(),), trouble, others, "thread", T0 + MINUTE)
+
+    assert "billing, search and 1 more: trouble upstream (openai), not reverted" == notice.headline
+    assert notice.step.startswith(
+        "support-reply v1.1.0 got worse, and so did 2 of 3 other prompts on openai, since 2026-11-20 12:00:00 UTC. "
+        "Nobody promoted those, so the cause is not v1.1.0 but something that all share: the provider, the gateway, "
+        "the network. Look there; v1.1.0 stays."
+    )
+    assert ("thread", Tone.WAITING) == (notice.thread, notice.tone)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "others", "tone", "said"),
+    [
+        (Verdict.OK, (), Tone.GOOD, "support-reply: the trouble upstream is over, v1.1.0 stays"),
+        (Verdict.OK, (WATCH,), Tone.WAITING, "support-reply: the trouble upstream is over, v1.1.0 stays"),
+        (
+            Verdict.REGRESSED,
+            (),
+            Tone.WAITING,
+            "support-reply: beside the trouble upstream, v1.1.0 is worse by itself",
+        ),
+        (
+            Verdict.INCONCLUSIVE,
+            (),
+            Tone.WAITING,
+            "support-reply: the trouble upstream is over, v1.1.0 is judged again",
+        ),
+    ],
+)
+def test_how_trouble_upstream_ended_depends_on_the_verdict(
+    verdict: Verdict, others: tuple[Watch, ...], tone: Tone, said: str
+) -> None:
+    """A version that is about to be reverted is not said to stay."""
+    notice = messages.upstream_over(replace(WATCH, verdict=verdict), "because", others, "thread", T0)
+
+    assert (said, tone) == (notice.headline, notice.tone)
+    assert bool(others) == ("Not over yet for support-reply." in notice.step)
+    assert notice.step.endswith("Because.")

@@ -84,7 +84,7 @@ def test_an_outage_that_everybody_has_is_not_reverted_but_announced_once(fleet: 
     assert Verdict.UPSTREAM is world.watch.verdict
     told = [text for text in world.said() if "trouble upstream (simulated)" in text]
     assert 1 == len(told)
-    assert "3 of 3 other prompts on simulated, which nobody promoted, got worse too" in told[0]
+    assert "support-reply v1.1.0 got worse, and so did 3 of 3 other prompts on simulated, since" in told[0]
     assert world.clock.now() - began <= 6 * MINUTE
 
 
@@ -99,6 +99,8 @@ def test_when_the_outage_is_over_people_are_told_and_the_version_stays(fleet: Fl
     assert Verdict.OK is world.watch.verdict
     assert world.v2 == world.pointer()
     assert ["the trouble upstream is over, v1.1.0 stays" in root.text for root in world.roots()] == [True]
+    # Not while the version's own calls since are too few either: that is no news.
+    assert 2 == len(world.said())
     with world.store.read() as connection:
         states = {r["rule"]: r["state"] for r in watches.readings_of(connection, world.watch.id)}
     assert ReadingState.OUTLASTED.value == states["success"]
@@ -296,3 +298,39 @@ def test_a_revert_into_a_providers_outage_is_said_to_be_upstream_at_once(fleet: 
     assert Recovery.UPSTREAM_SUSPECTED is world.incident.recovery
     assert "3 of 3 other prompts on simulated are worse too, since" in world.incident.recovery_reason
     assert 1 == len(world.reverts())
+
+
+def test_an_outage_after_which_nobody_calls_is_no_reason_to_revert(fleet: Fleet) -> None:
+    """Products that stop calling are silent all together: the peers' silence is none that the candidate breaks."""
+    world = fleet.world
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 24)
+    fleet.traffic(world.v2, 12, failing=1.0, theirs=1.0)
+    assert Verdict.UPSTREAM is world.watch.verdict
+    for _ in range(20):
+        world.clock.move(MINUTE)
+        world.tick()
+
+    assert Verdict.UPSTREAM is world.watch.verdict
+    assert world.v2 == world.pointer()
+    assert () == world.incidents()
+
+
+def test_peers_stay_when_the_watchdog_itself_was_away(fleet: Fleet) -> None:
+    """After a stop of ten minutes all calls are caught up with, theirs as well as the candidate's."""
+    world = fleet.world
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 6)
+    start = world.clock.now() + timedelta(seconds=1)
+    world.calls(world.v2, 60, 60, since=start)
+    for slug in fleet.ids:
+        fleet.calls(slug, 60, 60, since=start, every=timedelta(seconds=10))
+    world.clock.move(10 * MINUTE)
+    world.restart()
+    for _ in range(3):
+        world.tick()
+        world.clock.move(timedelta(seconds=10))
+
+    assert [""] == sorted({peer.why_left for peer in peers_of(world)})
+    assert Verdict.UPSTREAM is world.watch.verdict
+    assert world.v2 == world.pointer()

@@ -27,6 +27,7 @@ from watchdog.stats.histogram import bucket_of, shift_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from watchdog.core.panel import Panel
     from watchdog.core.peers import Peer
@@ -115,6 +116,21 @@ class Beside:
     peers: tuple[Peer, ...]
     model: str
     views: Mapping[str, tuple[View, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """
+    What the peers suffer.
+
+    Attributes:
+        since: start of the window in which it was first seen.
+        worse, heard: how many of the peers that made calls since are worse than usual.
+    """
+
+    since: datetime
+    worse: int
+    heard: int
 
 
 def beside_of(panel: Panel, peers: Sequence[Peer], *, n_windows: int) -> Beside:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from watchdog.core.beside import Trouble
     from watchdog.core.model import Promotion
     from watchdog.core.upstream import Finding
     from watchdog.core.watch import Watch
@@ -135,43 +136,78 @@ def alert(watch: Watch, readings: tuple[Reading, ...], why_not_more: str, compar
     )
 
 
+def upstream_key(watch: Watch) -> str:
+    """Every notice about trouble upstream of a watch has a key that begins so."""
+    return f"{watch.id}:upstream"
+
+
+def upstream_over_key(watch: Watch) -> str:
+    """That it is over: a key that begins so."""
+    return f"{upstream_key(watch)}_over"
+
+
 def upstream(
-    watch: Watch, readings: tuple[Reading, ...], worse: int, heard: int, since: datetime, at: datetime
+    watch: Watch, readings: tuple[Reading, ...], trouble: Trouble, others: Sequence[Watch], thread: str, at: datetime
 ) -> Notice:
     """
     Everybody has it: told once for each trouble, and nothing is reverted.
 
     Args:
-        worse, heard: how many of the peers that made calls are worse.
-        since: when their trouble was first seen.
+        others: other watches that have it, of which the thread tells already.
     """
-    where = watch.provider or "the provider"
-    peers = f"{worse} of {words.count(heard, 'other prompt')} on {where}"
+    where, label = watch.provider or "the provider", watch.candidate_label
+    names = words.names([*(other.prompt_slug for other in others), watch.prompt_slug])
     return Notice(
-        key=f"{watch.id}:upstream:{since.isoformat()}",
-        thread=watch.id,
+        key=f"{upstream_key(watch)}:{trouble.since.isoformat()}",
+        thread=thread,
         tone=Tone.WAITING,
-        headline=f"{watch.prompt_slug}: trouble upstream ({where}), {watch.candidate_label} is not reverted",
-        step=f"{_sentence(readings[0].sentence)} {peers}, which nobody promoted, got worse too, since "
-        f"{words.clock_time(since)}. Nothing is reverted. {watch.candidate_label} goes on being watched: should it be "
-        f"worse by itself, it is still found.",
+        headline=f"{names}: trouble upstream ({where}), not reverted",
+        step=f"{watch.prompt_slug} {label} got worse, and so did {_strangers(trouble, where)}, since "
+        f"{words.clock_time(trouble.since)}. Nobody promoted those, so the cause is not {label} but something that all "
+        f"share: the provider, the gateway, the network. Look there; {label} stays. You are told when it is over, and "
+        f"should {label} be worse by itself, that is still found. {_sentence(readings[0].sentence)}",
         at=at,
         facts=(*_watch_facts(watch), *_peers(watch)),
         evidence=tuple(f"{r.rule}: {r.sentence}" for r in readings),
     )
 
 
-def upstream_over(watch: Watch, reason: str, at: datetime) -> Notice:
-    """The verdict is no longer that everybody has it."""
+def upstream_over(watch: Watch, reason: str, others: Sequence[Watch], thread: str, at: datetime) -> Notice:
+    """
+    The verdict is no longer that everybody has it.
+
+    Args:
+        others: other watches that still have it.
+    """
+    slug, label = watch.prompt_slug, watch.candidate_label
+    match watch.verdict:
+        case Verdict.OK:
+            tone, headline = Tone.GOOD, f"{slug}: the trouble upstream is over, {label} stays"
+            step = f"The calls of that time count against nobody, and since then {label} shows nothing of its own."
+        case Verdict.REGRESSED:
+            tone, headline = Tone.WAITING, f"{slug}: beside the trouble upstream, {label} is worse by itself"
+            step = "What is done about that stands in a message of its own."
+        case _:
+            tone, headline = Tone.WAITING, f"{slug}: the trouble upstream is over, {label} is judged again"
+            step = "The calls of that time count against nobody."
+    if others:
+        tone = Tone.WAITING
+        step = f"{step} Not over yet for {words.names([other.prompt_slug for other in others])}."
     return Notice(
-        key=f"{watch.id}:upstream_over:{at.isoformat()}",
-        thread=watch.id,
-        tone=Tone.GOOD if watch.verdict is Verdict.OK else Tone.WAITING,
-        headline=f"{watch.prompt_slug}: the trouble upstream is over, {watch.candidate_label} stays",
-        step=_sentence(reason),
+        key=f"{upstream_over_key(watch)}:{at.isoformat()}",
+        thread=thread,
+        tone=tone,
+        headline=headline,
+        step=f"{step} {_sentence(reason)}",
         at=at,
         facts=_watch_facts(watch),
     )
+
+
+def _strangers(trouble: Trouble, where: str) -> str:
+    if not trouble.worse:
+        return f"the other prompts on {where} together"
+    return f"{trouble.worse} of {words.count(trouble.heard, 'other prompt')} on {where}"
 
 
 def fleet(incident: Incident, watch: Watch, at: datetime) -> Notice:

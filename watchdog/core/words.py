@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
 NOTHING = "-"
@@ -56,6 +57,15 @@ _ROUNDING_NATS = 1e-9
 def count(n: int, noun: str) -> str:
     """1 -> `1 call`; 1200 -> `1,200 calls`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def names(of: Sequence[str]) -> str:
+    """A few of them: `a`, `a and b`, `a, b and 5 more`."""
+    if len(of) < 2:
+        return "".join(of)
+    if len(of) == 2:
+        return f"{of[0]} and {of[1]}"
+    return f"{of[0]}, {of[1]} and {len(of) - 2} more"
 
 
 def odds(nats: float) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import weighing, words
-from watchdog.core.beside import worse_than_usual
+from watchdog.core.beside import Trouble, worse_than_usual
 from watchdog.core.judge import weigh
 from watchdog.core.judgement import Judgement, ReadingState
 from watchdog.core.watch import Verdict
@@ -66,8 +66,8 @@ def weighed(deps: Deps, watch: Watch, panel: Panel, progress: Progress) -> tuple
     return weigh(panel, progress, own, theirs, sealed_until=until), sealed
 
 
-def trouble(deps: Deps, panel: Panel, progress: Progress, judgement: Judgement) -> tuple[datetime, int, int] | None:
-    """Since when the peers are in trouble, how many are, and of how many; None where the verdict is another."""
+def trouble(deps: Deps, panel: Panel, progress: Progress, judgement: Judgement) -> Trouble | None:
+    """What the peers suffer; None where the verdict is another."""
     beside, so_far = panel.beside, progress.weighing
     if judgement.verdict is not Verdict.UPSTREAM or beside is None or so_far is None or so_far.until is None:
         return None
@@ -83,7 +83,7 @@ def trouble(deps: Deps, panel: Panel, progress: Progress, judgement: Judgement) 
             for peer in beside.peers
         ]
     worse, heard = worse_than_usual(beside, names[0], windows)
-    return since, worse, heard
+    return Trouble(since=since, worse=worse, heard=heard)
 
 
 def worse_since(

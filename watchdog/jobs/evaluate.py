@@ -20,7 +20,7 @@ from watchdog.core.promotion import Standing
 from watchdog.core.strays import strays
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
-from watchdog.jobs import beside, differences, freeze, opening
+from watchdog.jobs import beside, differences, freeze, opening, upstream
 from watchdog.jobs.frames import each
 from watchdog.jobs.ledger import keep_books, pace_of_blocks, surrounded
 from watchdog.store import intakes, journal, outbox, peers, watches
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from watchdog.core.beside import Trouble
     from watchdog.core.ledger import Entry
     from watchdog.jobs.deps import Deps
 
@@ -49,7 +50,7 @@ class _Look:
 
     Attributes:
         feeds_sealed: until when each peer's windows are sealed by it.
-        upstream: since when the peers are in trouble, how many of them, and of how many; None where they are not.
+        upstream: what the peers suffer; None where they do not, or no more.
         strays: peers that got worse by themselves, by prompt id, and why.
     """
 
@@ -59,7 +60,7 @@ class _Look:
     judgement: Judgement
     decision: Decision
     ledger: tuple[Entry, ...]
-    upstream: tuple[datetime, int, int] | None = None
+    upstream: Trouble | None = None
     strays: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -124,7 +125,7 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
             return False
         _act(deps, connection, judged, look, versions, now)
         if watch.verdict is Verdict.UPSTREAM and judged.verdict is not Verdict.UPSTREAM:
-            outbox.put(connection, messages.upstream_over(judged, look.judgement.reason, now))
+            upstream.tell_over(connection, judged, look.judgement.reason, now)
         if isinstance(look.decision, Wait | Alert):
             _end_if_over(deps, connection, judged, look.judgement, now)
     if not isinstance(look.decision, Wait) or watch.verdict is Verdict.UPSTREAM:
@@ -263,11 +264,10 @@ def _act(
         case Wait():
             return
         case Alert(readings=readings, why_not_more=why):
-            if look.upstream is None:
+            if look.judgement.verdict is not Verdict.UPSTREAM:
                 outbox.put(connection, messages.alert(watch, readings, why, versions[1], now))
-            else:
-                since, worse, heard = look.upstream
-                outbox.put(connection, messages.upstream(watch, readings, worse, heard, since, now))
+            elif look.upstream is not None:
+                upstream.tell(connection, watch, readings, look.upstream, now)
         case Suggest(readings=readings, target_version_id=target):
             opening.ask(deps, connection, watch, readings, target, versions, now)
         case Revert(readings=readings, target_version_id=target):

@@ -111,6 +111,13 @@ def parcels(connection: Connection, *, thread: str | None = None) -> tuple[Parce
     return tuple(_parcel_of(row) for row in connection.execute(query))
 
 
+def last_of(connection: Connection, beginning: str) -> Parcel | None:
+    """The latest notice whose key begins so."""
+    query = select(outbox).where(outbox.c.key.startswith(beginning, autoescape=True)).order_by(outbox.c.seq.desc())
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else _parcel_of(row)
+
+
 def waiting(connection: Connection) -> tuple[Parcel, ...]:
     """What was not delivered yet, oldest first."""
     rows = connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq))
