@@ -38,7 +38,8 @@ _SHORTEST_PERIOD_S = 0.05
 _ACTOR_PERIOD_S = 1.0
 _SENDER_PERIOD_S = 2.0
 _DIAGNOSIS_PERIOD_S = 5.0
-_SHORTEST_DIAGNOSIS_PERIOD_S = 0.2
+# In seconds of the wall: a fast clock is no reason to look at the database all the time. Who is in a hurry rings.
+_SHORTEST_WAIT_S = 0.2
 
 
 class Every(BaseTrigger):  # type: ignore[misc]
@@ -120,15 +121,14 @@ class Schedule:
         A thread of its own: what is asked of strangers may take seconds, and neither a verdict nor a revert waits for
         it. Not at the end: what is not known by then, the next process asks.
         """
-        # A fast clock is no reason to look at the database all the time.
-        period_s = max(_DIAGNOSIS_PERIOD_S, _SHORTEST_DIAGNOSIS_PERIOD_S * self._deps.clock.speed)
-        self._loop(self._silent, period_s, self._diagnose_once)
+        self._loop(self._silent, _DIAGNOSIS_PERIOD_S, self._diagnose_once)
 
     def _diagnose_once(self) -> int:
         return 0 if self._stop.is_set() else diagnose.run(self._deps, self._deps.clock.now())
 
     def _loop(self, bell: threading.Event, period_s: float, work: Callable[[], int]) -> None:
         """Work whenever the bell rings, and every so often: what is due later rings no bell."""
+        period_s = max(period_s, _SHORTEST_WAIT_S * self._deps.clock.speed)
         while True:
             stopping = self._stop.is_set()
             bell.clear()
