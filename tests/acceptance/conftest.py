@@ -38,7 +38,7 @@ class Finished:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """One demo for all tests that only look at it."""
     folder = tmp_path_factory.mktemp("demo")
-    ended = promptwatch("demo", "--json", "--speed", "120", "--dir", folder, folder=folder, timeout_s=240.0)
+    ended = promptwatch("demo", "--json", "--dir", folder, folder=folder, timeout_s=240.0)
     return Finished(folder=folder, ended=ended)
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.acceptance.shell import Started, promptwatch
 from watchdog.clock import SystemClock
 from watchdog.embedded.server import EmbeddedPlatform
+from watchdog.embedded.slack_workspace import SlackWorkspace
 
 pytestmark = pytest.mark.acceptance
 
@@ -22,13 +23,13 @@ def test_it_goes_as_it_should(finished):
 
     assert (0, "") == (finished.ended.status, finished.ended.err)
     assert report["ok"]
-    assert {"ok", "promotions", "incident", "audit", "slack", "wall_s"} == set(report)
+    assert {"ok", "promotions", "incident", "upstream", "audit", "slack", "wall_s"} == set(report)
     assert 60.0 > report["wall_s"]
 
 
 def test_the_harmless_version_is_left_alone(finished):
     """It has been judged, over enough calls, and nothing was done."""
-    harmless, _ = finished.report["promotions"]
+    harmless, *_ = finished.report["promotions"]
 
     assert ("happy-numbers", "1.0.0", "1.1.0") == (harmless["prompt"], harmless["from"], harmless["to"])
     assert ("ok", None, None, "none") == (
@@ -42,7 +43,7 @@ def test_the_harmless_version_is_left_alone(finished):
 
 def test_the_harmful_version_is_found_within_twenty_calls(finished):
     """By the rule on success, and it is reverted."""
-    _, harmful = finished.report["promotions"]
+    _, harmful, _ = finished.report["promotions"]
 
     assert ("is-prime", "1.0.0", "1.2.0") == (harmful["prompt"], harmful["from"], harmful["to"])
     assert ("regressed", "success", "revert") == (harmful["verdict"], harmful["rule"], harmful["action"])
@@ -86,12 +87,38 @@ def test_the_platform_has_one_revert_in_its_audit_log(finished):
     assert [revert] == [entry for entry in report["audit"] if entry["revert"]]
 
 
-def test_slack_has_one_message_that_tells_how_it_ended(finished):
-    """And the steps as replies in its thread, with what was found upstream."""
-    slack = finished.report["slack"]
+def test_a_version_that_is_caught_in_its_providers_incident_stays(finished):
+    """Nothing is reverted; people are told of the incident while it lasts, and once it is over."""
+    *_, caught = finished.report["promotions"]
+    upstream = finished.report["upstream"]
 
-    assert (1, 4) == (slack["root_messages"], slack["replies"])
-    assert "is-prime: recovered on v1.0.0 after reverting v1.2.0" in slack["text"]
+    assert ("opinion-survey", "1.0.0", "1.1.0") == (caught["prompt"], caught["from"], caught["to"])
+    assert ("ok", "none") == (caught["verdict"], caught["action"])
+    assert "worse too, until" in caught["reason"]
+    assert ("openai", "opinion-survey", True) == (upstream["provider"], upstream["prompt"], upstream["stays"])
+    times = [upstream[name] for name in ("began_at", "told_at", "ended_at", "over_told_at")]
+    assert sorted(times) == times
+    assert "v1.1.0" == [entry for entry in finished.report["audit"] if entry["prompt"] == "opinion-survey"][-1]["to"]
+
+
+def test_slack_has_one_message_for_the_prompt_and_one_for_the_provider(finished):
+    """Each tells how it ended; the steps stand in its thread, with what was found upstream."""
+    slack = finished.report["slack"]
+    prompt, provider = slack["texts"]
+
+    assert "is-prime: recovered on v1.0.0 after reverting v1.2.0" in prompt
+    assert "the trouble upstream is over, v1.1.0 stays" in provider
+    # Three steps and a look upstream; then a look upstream, and at least that it is over.
+    assert 6 <= slack["replies"]
+
+
+def test_the_providers_own_word_stands_in_the_thread(finished, tmp_path):
+    """Its status page announced an incident, and the gateway could not reach it."""
+    folder = shutil.copytree(finished.folder, tmp_path / "slack")
+    said = [message.text for message in SlackWorkspace(folder / "slack.db", channel="C0DEMO0001").messages()]
+
+    (found,) = [text for text in said if "Points upstream of the prompt: openai status page, gateway." in text]
+    assert "Elevated error rates" in found
 
 
 def test_run_again_on_what_is_finished_it_does_nothing_twice(finished, tmp_path):
@@ -101,7 +128,7 @@ def test_run_again_on_what_is_finished_it_does_nothing_twice(finished, tmp_path)
     again = json.loads(promptwatch("demo", "--json", "--dir", folder, folder=tmp_path).out)
 
     assert again["ok"]
-    for part in ("audit", "slack"):
+    for part in ("audit", "slack", "upstream"):
         assert finished.report[part] == again[part]
     assert finished.report["incident"]["states"] == again["incident"]["states"]
 
@@ -110,10 +137,10 @@ def test_it_says_when_it_did_not_go_as_it_should(finished, tmp_path):
     """Somebody has reverted another prompt meanwhile, so that the audit log shows one revert too many."""
     folder = shutil.copytree(finished.folder, tmp_path / "tampered")
     platform = EmbeddedPlatform(folder / "platform.db", SystemClock())
-    survey = platform.admin.prompt_id("opinion-survey")
-    newest, *_, first = (version["id"] for version in platform.admin.registry.versions(survey))
-    platform.admin.promote(survey, newest, actor_id="eve")
-    platform.admin.promote(survey, first, actor_id="eve")
+    audited = platform.admin.prompt_id("prime-audit")
+    first = platform.admin.registry.prompt(audited)["productionVersionId"]
+    platform.admin.promote(audited, platform.admin.save_version(audited), actor_id="eve")
+    platform.admin.promote(audited, first, actor_id="eve")
     platform.stop()
 
     ended = promptwatch("demo", "--json", "--dir", folder, folder=tmp_path)
@@ -133,7 +160,9 @@ def test_for_people_it_explains_its_clock_and_sums_up(finished, tmp_path):
     assert "Its clock runs 120 times as fast as yours" in lines[0]
     assert lines[-1].startswith("The demo went as it should, in ")
     assert "rollback  is-prime back to v1.0.0: done, and recovered" in lines
-    assert "Slack     1 message with 4 replies in its thread" in lines
+    assert any(line.startswith("incident  of openai: told after ") for line in lines)
+    assert any(line.startswith("          opinion-survey v1.0.0 -> v1.1.0: left alone, ok over ") for line in lines)
+    assert any(line.startswith("Slack     2 threads with ") for line in lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

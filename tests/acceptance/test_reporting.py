@@ -19,15 +19,16 @@ def plain(shown: str) -> str:
 
 
 def test_in_a_pipe_status_is_lines_of_tab_separated_fields(finished):
-    """Two promotions, newest first, no colours."""
+    """Three promotions, newest first, no colours."""
     ended = promptwatch("status", finished.store, folder=finished.folder)
 
-    header, harmful, harmless = [line.split("\t") for line in ended.out.splitlines() if "\t" in line]
+    header, caught, harmful, harmless = [line.split("\t") for line in ended.out.splitlines() if "\t" in line]
     assert ["watch", "prompt", "promotion", "state", "verdict", "calls", "success", "p95", "cost"] == header
+    assert ["opinion-survey", "v1.0.0 -> v1.1.0", "watching", "ok"] == caught[1:5]
     assert ["is-prime", "v1.0.0 -> v1.2.0", "tripped", "regressed"] == harmful[1:5]
     assert ["happy-numbers", "v1.0.0 -> v1.1.0", "watching", "ok"] == harmless[1:5]
     assert "\x1b" not in ended.out
-    assert ended.out.startswith("3 prompts known, platform last read 20")
+    assert ended.out.startswith("6 prompts known, platform last read 20")
 
 
 def test_in_a_terminal_status_is_a_table_in_colours(finished):

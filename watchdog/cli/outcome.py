@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from watchdog.cli import facts
 from watchdog.cli.exits import say
-from watchdog.core import words
+from watchdog.cli.provider_incident import PROVIDER
+from watchdog.core import messages, words
 from watchdog.core.incident import Recovery
 from watchdog.core.watch import Verdict
-from watchdog.store import incidents, watches
+from watchdog.store import incidents, outbox, watches
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from watchdog.cli.provider_incident import Span
     from watchdog.cli.sandbox import Sandbox
     from watchdog.core.incident import Incident
     from watchdog.core.watch import Watch
     from watchdog.embedded.slack_workspace import SlackWorkspace
     from watchdog.jobs.deps import Deps
+    from watchdog.store.outbox import Parcel
 
-HARMLESS = ("happy-numbers", "1.0.0", "1.1.0")
-HARMFUL = ("is-prime", "1.0.0", "1.2.0")
+
+@dataclass(frozen=True, kw_only=True)
+class Promoted:
+    """
+    Attributes:
+        before, after: labels of the versions.
+    """
+
+    slug: str
+    before: str = "1.0.0"
+    after: str
+
+
+HARMLESS = Promoted(slug="happy-numbers", after="1.1.0")
+HARMFUL = Promoted(slug="is-prime", after="1.2.0")
+# As harmless as the first, and its provider fails minutes later.
+CAUGHT_IN_IT = Promoted(slug="opinion-survey", after="1.1.0")
 
 
 def watch_over(deps: Deps, slug: str) -> Watch | None:
@@ -30,15 +50,30 @@ def watch_over(deps: Deps, slug: str) -> Watch | None:
         return next((w for w in watches.all_watches(connection) if w.prompt_slug == slug), None)
 
 
-def report_of(world: Sandbox, deps: Deps, slack: SlackWorkspace) -> dict[str, Any]:
-    """What `--json` prints."""
-    promotions = [_promotion_facts(deps, *HARMLESS), _promotion_facts(deps, *HARMFUL)]
+def upstream_notices(deps: Deps, slug: str) -> tuple[Parcel, ...]:
+    """What people were told of trouble upstream of a prompt's newest promotion, oldest first."""
+    watch = watch_over(deps, slug)
+    if watch is None:
+        return ()
+    with deps.store.read() as connection:
+        return tuple(p for p in outbox.parcels(connection) if p.key.startswith(messages.upstream_key(watch)))
+
+
+def report_of(world: Sandbox, deps: Deps, slack: SlackWorkspace, span: Span) -> dict[str, Any]:
+    """
+    What `--json` prints.
+
+    Args:
+        span: of the provider's incident.
+    """
+    promotions = [_promotion_facts(deps, which) for which in (HARMLESS, HARMFUL, CAUGHT_IN_IT)]
     with deps.store.read() as connection:
         found = incidents.all_incidents(connection)
         incident = facts.incident_facts(connection, found[0]) if found else None
     audit = _audit(world)
     roots = slack.root_messages()
-    harmless, harmful = promotions
+    upstream = _upstream_facts(world, deps, span)
+    harmless, harmful, caught = promotions
     ok = (
         harmless["verdict"] == Verdict.OK.value
         and harmless["action"] == "none"
@@ -48,7 +83,13 @@ def report_of(world: Sandbox, deps: Deps, slack: SlackWorkspace) -> dict[str, An
         and incident["recovery"] == Recovery.RECOVERED.value
         and len(found) == 1
         and sum(entry["revert"] for entry in audit) == 1
-        and len(roots) == 1
+        and caught["verdict"] == Verdict.OK.value
+        and caught["action"] == "none"
+        and upstream["stays"]
+        and upstream["told_at"] is not None
+        and upstream["over_told_at"] is not None
+        # One thread for the prompt that was reverted, one for the provider, whomever else it struck.
+        and len(roots) == 2
     )
     return {
         "ok": ok,
@@ -66,27 +107,52 @@ def report_of(world: Sandbox, deps: Deps, slack: SlackWorkspace) -> dict[str, An
             # Of the platform as it runs now: after a restart it has another port.
             "compare_url": _compare_url(world, found[0]),
         },
+        "upstream": upstream,
         "audit": audit,
         "slack": {
             "root_messages": len(roots),
             "replies": sum(len(slack.replies(root.ts)) for root in roots),
-            "text": roots[0].text if roots else None,
+            "texts": [root.text for root in roots],
         },
     }
 
 
-def _promotion_facts(deps: Deps, slug: str, before: str, after: str) -> dict[str, Any]:
-    watch = watch_over(deps, slug)
+def _upstream_facts(world: Sandbox, deps: Deps, span: Span) -> dict[str, Any]:
+    """The provider's incident, and what was made of it."""
+    told = upstream_notices(deps, CAUGHT_IN_IT.slug)
+    first, over = told[0] if told else None, told[-1] if len(told) > 1 else None
+    prompt = world.prompts[CAUGHT_IN_IT.slug]
+    client = world.client()
+    try:
+        live = next((p.production_version_id for p in client.prompts() if p.id == prompt.prompt_id), None)
+    finally:
+        client.close()
+    return {
+        "provider": PROVIDER,
+        "prompt": CAUGHT_IN_IT.slug,
+        "began_at": facts.moment(span.began),
+        "ended_at": facts.moment(span.over),
+        "told_at": facts.moment(first.created_at) if first else None,
+        "told_after_s": round((first.created_at - span.began).total_seconds(), 1) if first and span.began else None,
+        "over_told_at": facts.moment(over.created_at) if over else None,
+        "stays": live == prompt.versions[CAUGHT_IN_IT.after],
+    }
+
+
+def _promotion_facts(deps: Deps, which: Promoted) -> dict[str, Any]:
+    watch = watch_over(deps, which.slug)
+    promoted = {"prompt": which.slug, "from": which.before, "to": which.after}
     if watch is None:
-        return {"prompt": slug, "from": before, "to": after, "verdict": None, "action": "none"}
+        return {**promoted, "verdict": None, "action": "none"}
     with deps.store.read() as connection:
         seen = facts.watch_facts(connection, watch)
         acted = any(i.watch_id == watch.id for i in incidents.all_incidents(connection))
-    tripped = [r for r in seen["rules"] if r["tripped_after"] is not None and r["action"] != "alert"]
+    tripped = []
+    # A rule that an outage of everybody's tripped has said nothing about the version.
+    if watch.verdict is Verdict.REGRESSED:
+        tripped = [r for r in seen["rules"] if r["tripped_after"] is not None and r["action"] != "alert"]
     return {
-        "prompt": slug,
-        "from": before,
-        "to": after,
+        **promoted,
         "verdict": watch.verdict.value,
         "reason": watch.reason,
         "calls_seen": watch.candidate.calls,
@@ -136,23 +202,27 @@ def conclude(console: Console, report: dict[str, Any], *, keep: bool) -> None:
     Args:
         keep: the platform goes on, so that the address answers.
     """
-    harmless, harmful = report["promotions"]
+    harmless, harmful, caught = report["promotions"]
     incident = report["incident"] or {}
     slack = report["slack"]
     address = incident.get("compare_url", words.NOTHING)
+    threads = words.count(slack["root_messages"], "thread")
     lines = (
-        "",
         f"harmless  {_left_alone(harmless)}",
         f"harmful   {_reverted(harmful)}",
         f"rollback  {_rolled_back(incident)}",
         f"audit     {_audited(report['audit'])}",
-        f"Slack     {words.count(slack['root_messages'], 'message')} with {slack['replies']} replies in its thread",
+        f"incident  {_told(report['upstream'])}",
+        f"          {_left_alone(caught)}",
+        f"Slack     {threads} with {slack['replies']} replies",
         f"compare   {address}" if keep else f"compare   {address} (closed now; --keep leaves it open)",
-        "",
-        f"The demo went {'' if report['ok'] else 'NOT '}as it should, in {report['wall_s']:.1f} s of your time.",
     )
+    console.print()
     for line in lines:
         say(console, line)
+    console.print()
+    went = "as it should" if report["ok"] else "NOT as it should"
+    say(console, f"The demo went {went}, in {report['wall_s']:.1f} s of your time.")
 
 
 def _left_alone(seen: dict[str, Any]) -> str:
@@ -176,5 +246,13 @@ def _rolled_back(incident: dict[str, Any]) -> str:
 
 def _audited(audit: list[dict[str, Any]]) -> str:
     reverts = [entry for entry in audit if entry["revert"]]
-    by = ", ".join(f"by {entry['actor_type']} {entry['actor']}, noted {entry['reason']}" for entry in reverts)
-    return f"{words.count(len(reverts), 'revert')} {by}"
+    notes = ", ".join(f"noted {entry['reason']}" for entry in reverts)
+    return f"{words.count(len(reverts), 'revert')} by the watchdog's token, {notes}"
+
+
+def _told(upstream: dict[str, Any]) -> str:
+    if upstream["told_after_s"] is None:
+        return f"of {upstream['provider']}: NOT told"
+    after = words.duration(timedelta(seconds=upstream["told_after_s"]))
+    end = "" if upstream["over_told_at"] else ", but NOT that it is over"
+    return f"of {upstream['provider']}: told after {after}{end}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -29,6 +29,7 @@ from watchdog.store.engine import SingleDaemon
 if TYPE_CHECKING:
     from watchdog.embedded.sample import SeededPrompt
     from watchdog.embedded.server import EmbeddedPlatform
+    from watchdog.jobs.deps import Policy
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.prompthelm import PromptHelm
 
@@ -37,6 +38,8 @@ _CLOCK_FILE = "clock.json"
 # The stamp of a file is that of the last tick of the kernel's clock.
 _STAMP_ERROR = timedelta(milliseconds=100)
 _WAIT_AS_RECORDED = 1.0
+# Of the wall.
+_LEAST_BETWEEN_LOOKS = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +71,15 @@ class Sandbox:
             platform=self.client(),
             notifier=notifier,
             clock=self.clock,
-            standing=Standing(policy=policy_of(self.settings)),
+            standing=Standing(policy=self._policy()),
             status_pages=status_pages_of(self.settings, self.clock),
         )
+
+    def _policy(self) -> Policy:
+        """As configured, with no more looks a second than a small machine has time for besides serving the calls."""
+        policy = policy_of(self.settings)
+        fast = max(policy.terms.fast_tick, self.clock.speed * _LEAST_BETWEEN_LOOKS)
+        return replace(policy, terms=replace(policy.terms, fast_tick=fast))
 
 
 class OpenSandbox(ExitStack):
@@ -134,7 +143,7 @@ def _clock(folder: Path, speed: float) -> ScaledClock:
         reached = origin + (stopped - origin) * float(kept["speed"])
         # The origin from which a clock of this speed shows just that now.
         clock = ScaledClock(wall - (reached - wall) / (speed - 1.0), speed)
-    _write_at_once(path, json.dumps({"origin": clock.origin.isoformat(), "speed": speed}))
+    write_at_once(path, json.dumps({"origin": clock.origin.isoformat(), "speed": speed}))
     return clock
 
 
@@ -147,11 +156,11 @@ def _last_written(folder: Path) -> datetime:
 def _token(path: Path, embedded: EmbeddedPlatform) -> str:
     """Made once; the platform keeps only a keyed hash of it."""
     if not path.exists():
-        _write_at_once(path, embedded.admin.create_token(name="sandbox"))
+        write_at_once(path, embedded.admin.create_token(name="sandbox"))
     return path.read_text().strip()
 
 
-def _write_at_once(path: Path, text: str) -> None:
+def write_at_once(path: Path, text: str) -> None:
     """Whole or not at all, readable by the owner alone."""
     part = path.with_name(path.name + ".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
