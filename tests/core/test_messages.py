@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import MINUTE, SECOND, T0, incident, promotion, reading, watch
-from watchdog.core import messages
+from watchdog.core import messages, phrasing, watch_messages
 from watchdog.core.beside import Trouble
 from watchdog.core.incident import Recovery
 from watchdog.core.judgement import Cause, ReadingState
@@ -134,7 +134,7 @@ def test_keys_are_deterministic_and_different() -> None:
 
 def test_an_alert_says_why_it_is_no_more_than_that() -> None:
     """And names every rule that tripped."""
-    notice = messages.alert(WATCH, (reading(), reading(rule="p95")), "the rule only alerts", "", T0)
+    notice = watch_messages.alert(WATCH, (reading(), reading(rule="p95")), "the rule only alerts", "", T0)
 
     assert notice.step.endswith("Nothing was reverted: the rule only alerts.")
     assert 2 == len(notice.evidence)
@@ -144,7 +144,7 @@ def test_a_seen_move_is_told_with_its_interval() -> None:
     """Nobody recorded who moved the pointer, nor when exactly."""
     seen = promotion(at=T0 + MINUTE, not_before=T0, actor_type=ActorType.UNKNOWN, actor_id="")
 
-    assert "somebody, between 2026-11-20 12:00:00 UTC and 2026-11-20 12:01:00 UTC" == messages.who(seen)
+    assert "somebody, between 2026-11-20 12:00:00 UTC and 2026-11-20 12:01:00 UTC" == phrasing.who(seen)
 
 
 def test_a_notice_survives_being_stored() -> None:
@@ -198,7 +198,7 @@ def test_what_else_moved_is_part_of_the_evidence() -> None:
         "beside it: 40 calls of other versions",
     )
     opened = messages.tripped(incident(SagaState.INTENT), moved, T0)
-    alerted = messages.alert(moved, (reading(),), "", "", T0)
+    alerted = watch_messages.alert(moved, (reading(),), "", "", T0)
 
     assert ("success: failures 1.0 % -> 50.0 % so far (9 of 18)", *beside) == opened.evidence
     assert ("success: failures 1.0 % -> 50.0 % so far (9 of 18)", *beside) == alerted.evidence
@@ -207,7 +207,7 @@ def test_what_else_moved_is_part_of_the_evidence() -> None:
 def test_an_alert_on_what_something_else_explains_does_not_blame_the_version() -> None:
     """Nor the requests, when it is not them."""
     held = reading(ReadingState.EXPLAINED, cause=Cause.WEEK, because="in the same hours a week ago it was as bad")
-    notice = messages.alert(WATCH, (held,), "something else than the prompt can explain it", "", T0)
+    notice = watch_messages.alert(WATCH, (held,), "something else than the prompt can explain it", "", T0)
 
     assert "support-reply: v1.1.0 looks worse, and something else can explain it" == notice.headline
     assert notice.step.endswith("Nothing was reverted: something else than the prompt can explain it.")
@@ -241,7 +241,9 @@ def test_trouble_upstream_says_who_has_it_since_when_and_where_to_look() -> None
     others = [watch(prompt_slug="billing"), watch(prompt_slug="search")]
     trouble = Trouble(since=T0, worse=2, heard=3)
 
-    notice = messages.upstream(replace(WATCH, provider="openai"), (reading(),), trouble, others, "thread", T0 + MINUTE)
+    notice = watch_messages.upstream(
+        replace(WATCH, provider="openai"), (reading(),), trouble, others, "thread", T0 + MINUTE
+    )
 
     assert "billing, search and 1 more: trouble upstream (openai), not reverted" == notice.headline
     assert notice.step.startswith(
@@ -275,7 +277,7 @@ def test_how_trouble_upstream_ended_depends_on_the_verdict(
     verdict: Verdict, others: tuple[Watch, ...], tone: Tone, said: str
 ) -> None:
     """A version that is about to be reverted is not said to stay."""
-    notice = messages.upstream_over(replace(WATCH, verdict=verdict), "because", others, "thread", T0)
+    notice = watch_messages.upstream_over(replace(WATCH, verdict=verdict), "because", others, "thread", T0)
 
     assert (said, tone) == (notice.headline, notice.tone)
     assert bool(others) == ("Not over yet for support-reply." in notice.step)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from watchdog.cli import facts
 from watchdog.cli.exits import say
 from watchdog.cli.provider_incident import PROVIDER
-from watchdog.core import messages, words
+from watchdog.core import watch_messages, words
 from watchdog.core.incident import Recovery
 from watchdog.core.watch import Verdict
 from watchdog.store import incidents, outbox, watches
@@ -56,7 +56,7 @@ def upstream_notices(deps: Deps, slug: str) -> tuple[Parcel, ...]:
     if watch is None:
         return ()
     with deps.store.read() as connection:
-        return tuple(p for p in outbox.parcels(connection) if p.key.startswith(messages.upstream_key(watch)))
+        return tuple(p for p in outbox.parcels(connection) if p.key.startswith(watch_messages.upstream_key(watch)))
 
 
 def report_of(world: Sandbox, deps: Deps, slack: SlackWorkspace, span: Span) -> dict[str, Any]:

@@ -57,13 +57,22 @@ def changes(
     ranked = sorted(((support(change, symptoms), change) for change in found), key=lambda pair: -pair[0].weight)
     supported = [(why, change) for why, change in ranked if why.weight >= _SUPPORTED]
     named = [
-        replace(change, sentence=f"{change.sentence} ({'possible' if n else 'likeliest'}: {why.reason})")
-        for n, (why, change) in enumerate(supported)
+        _named(why.reason, change, supported[0][0].reason if n else None) for n, (why, change) in enumerate(supported)
     ]
     others = [change for _, change in ranked[len(supported) :]]
     # Sorting by support mixed them.
     others.sort(key=found.index)
     return (*named, *others) if named else (*others, Change(part="", sentence=NONE_EXPLAINS))
+
+
+def _named(reason: str, change: Change, said: str | None) -> Change:
+    """
+    Args:
+        said: the reason of the likeliest; None for that one itself. What was said is not said again.
+    """
+    if said is None:
+        return replace(change, sentence=f"{change.sentence} (likeliest: {reason})")
+    return replace(change, sentence=f"{change.sentence} ({'possible' if reason == said else f'possible: {reason}'})")
 
 
 def _parameter_changes(good: Mapping[str, object], bad: Mapping[str, object]) -> Iterable[Change]:

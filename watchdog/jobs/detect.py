@@ -12,7 +12,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.core import messages
+from watchdog.core import messages, phrasing
 from watchdog.core.incident import Recovery
 from watchdog.core.model import ActorType, Promotion, Prompt, PromptVersion
 from watchdog.core.promotion import (
@@ -196,7 +196,7 @@ def _own_by_incident(connection: Connection, promotion: Promotion) -> bool:
 
 def _supersede(connection: Connection, promotion: Promotion, now: datetime) -> None:
     """Somebody else moved the pointer: whatever was going on for this prompt gives way."""
-    who = messages.who(promotion)
+    who = phrasing.who(promotion)
     for watch in watches.watches_of(connection, promotion.prompt_id, OPEN_STATES):
         if watches.change_state(connection, watch, WatchState.SUPERSEDED, event="superseded", at=now, detail=who):
             intakes.close_intake(connection, watch.id)

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from watchdog.core import messages
+from watchdog.core import watch_messages
 from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
 from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
@@ -265,7 +265,7 @@ def _act(
             return
         case Alert(readings=readings, why_not_more=why):
             if look.judgement.verdict is not Verdict.UPSTREAM:
-                outbox.put(connection, messages.alert(watch, readings, why, versions[1], now))
+                outbox.put(connection, watch_messages.alert(watch, readings, why, versions[1], now))
             elif look.upstream is not None:
                 upstream.tell(connection, watch, readings, look.upstream, now)
         case Suggest(readings=readings, target_version_id=target):

@@ -8,7 +8,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.core import messages, words
+from watchdog.core import watch_messages, words
 from watchdog.core.lens import known_segments
 from watchdog.core.watch import Watch, WatchState
 from watchdog.core.windows import BLOCK, Summary, lag_for, summarise, summarise_feedback, window_start
@@ -127,7 +127,7 @@ def _freeze(deps: Deps, watch: Watch, now: datetime) -> bool:
         peers.join(connection, watch, beside, now)
         intakes.open_intake(connection, _intake(watch))
         if limits:
-            outbox.put(connection, messages.limited(watch, limits, now))
+            outbox.put(connection, watch_messages.limited(watch, limits, now))
     deps.bell.sender.set()
     log.info(
         "baseline frozen",

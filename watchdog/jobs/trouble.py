@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.core import messages
+from watchdog.core import messages, watch_messages
 from watchdog.store import outbox, watches
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def note_trouble(deps: Deps, watch: Watch, why: str, now: datetime) -> None:
     with deps.store.write() as connection:
         watches.set_trouble(connection, watch.id, why, held.trouble_since)
         if held.trouble_since is not None and now - held.trouble_since >= PATIENCE:
-            outbox.put(connection, messages.holding(held, now))
+            outbox.put(connection, watch_messages.holding(held, now))
     deps.bell.sender.set()
 
 
@@ -41,7 +41,7 @@ def clear_trouble(deps: Deps, watch: Watch, now: datetime) -> None:
     with deps.store.write() as connection:
         watches.set_trouble(connection, watch.id, "", None)
         if now - watch.trouble_since >= PATIENCE:
-            outbox.put(connection, messages.resumed(watch, now))
+            outbox.put(connection, watch_messages.resumed(watch, now))
     deps.bell.sender.set()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchdog.core import messages
+from watchdog.core import watch_messages
 from watchdog.core.watch import Verdict
 from watchdog.store import outbox, watches
 
@@ -24,19 +24,19 @@ def tell(connection: Connection, watch: Watch, readings: tuple[Reading, ...], tr
         others = _others(connection, watch)
         threads = [thread for other in others if (thread := _told(connection, other)) is not None]
         thread = threads[0] if threads else watch.id
-        outbox.put(connection, messages.upstream(watch, readings, trouble, others, thread, now))
+        outbox.put(connection, watch_messages.upstream(watch, readings, trouble, others, thread, now))
 
 
 def tell_over(connection: Connection, watch: Watch, reason: str, now: datetime) -> None:
     """The watch has it no more; a no-op where people never heard of it."""
     if (thread := _told(connection, watch)) is not None:
-        outbox.put(connection, messages.upstream_over(watch, reason, _others(connection, watch), thread, now))
+        outbox.put(connection, watch_messages.upstream_over(watch, reason, _others(connection, watch), thread, now))
 
 
 def _told(connection: Connection, watch: Watch) -> str | None:
     """The thread in which people were told of trouble that is not over yet."""
-    last = outbox.last_of(connection, messages.upstream_key(watch))
-    return None if last is None or last.key.startswith(messages.upstream_over_key(watch)) else last.notice.thread
+    last = outbox.last_of(connection, watch_messages.upstream_key(watch))
+    return None if last is None or last.key.startswith(watch_messages.upstream_over_key(watch)) else last.notice.thread
 
 
 def _others(connection: Connection, watch: Watch) -> tuple[Watch, ...]:
