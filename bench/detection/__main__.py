@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.detection import controls, delays, false_reverts, fast_failures, late_onset, mix, rivals, tempering, weekday
+from bench.detection import delays, false_reverts, fast_failures, late_onset, mix, peers, rivals, tempering, weekday
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +56,7 @@ def _climates(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
 
 
 def _controls(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
-    yield controls.table(size.part(5), size.seed, told)
+    yield peers.table(size.part(5), size.seed, told)
 
 
 def _mix(size: Size, told: Callable[[str], None]) -> Iterator[Table]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from bench.detection.conditional import ControlTest
 from bench.detection.oracles import share_ratios, sprt_calls
 from bench.detection.report import Share, Table, Target
 from bench.detection.worlds import CLIMATES, FAILURE_SHARE, INDEPENDENT, MINUTES_PER_DAY, Climate
-from watchdog.stats.control import ControlTest
 from watchdog.stats.eprocess import start, step, tripped
 
 if TYPE_CHECKING:
