@@ -55,8 +55,10 @@ def _climates(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
     yield tempering.table(size.part(30), size.seed, told)
 
 
-def _controls(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
-    yield peers.table(size.part(5), size.seed, told)
+def _peers(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
+    for rule in (peers.FAILURES, peers.P95, peers.P95_WITH_MARGIN):
+        yield peers.table(rule, size.part(10), size.seed, told)
+    yield peers.unlike(size.part(20), size.seed, told)
 
 
 def _mix(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
@@ -91,7 +93,7 @@ WORLDS = {
     "rivals": _rivals,
     "onset": _onset,
     "climates": _climates,
-    "controls": _controls,
+    "peers": _peers,
     "mix": _mix,
     "weekday": _weekday,
     "fast-failures": _fast_failures,
