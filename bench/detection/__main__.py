@@ -16,7 +16,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.detection import delays, false_reverts, fast_failures, late_onset, mix, peers, rivals, tempering, weekday
+from bench.detection import (
+    delays,
+    false_reverts,
+    fast_failures,
+    late_onset,
+    mix,
+    outages,
+    peers,
+    rivals,
+    tempering,
+    weekday,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +72,11 @@ def _peers(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
     yield peers.unlike(size.part(20), size.seed, told)
 
 
+def _outages(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
+    yield outages.everybody(size.runs if size.runs > QUICK_RUNS else size.part(6), size.seed, told)
+    yield outages.bad_prompt(size.part(30), size.seed, told)
+
+
 def _mix(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
     yield mix.table(size.runs, size.seed, told)
 
@@ -94,6 +110,7 @@ WORLDS = {
     "onset": _onset,
     "climates": _climates,
     "peers": _peers,
+    "outages": _outages,
     "mix": _mix,
     "weekday": _weekday,
     "fast-failures": _fast_failures,
