@@ -131,7 +131,7 @@ def watched(panel: Panel, own: Calls, theirs: Sequence[Calls], *, until_s: float
     lag = lag_of(panel.baseline or Summary())
     feed, feeds = _Feed(own), [_Feed(calls) for calls in theirs]
     lags = [] if panel.beside is None else [_peer_lag(peer.baseline, lag) for peer in panel.beside.peers]
-    progress, watch = begin(panel), _watch(lag)
+    progress, watch = begin(panel), watch_of(lag)
     seen: object = None
     upstream_s: float | None = None
     for now_s in looks(lag, until_s):
@@ -143,7 +143,7 @@ def watched(panel: Panel, own: Calls, theirs: Sequence[Calls], *, until_s: float
         fresh = sorted((start, window) for start, window in feed.windows.items() if start >= since)
         progress = advance(panel, progress, fresh, sealed_until=feed.sealed)
         panel, progress = _beside(panel, progress, feed, feeds, [watermark(now, slow) for slow in lags])
-        standing = _standing(panel, progress)
+        standing = standing_of(panel, progress)
         if not progress.tripped_after or standing == seen:
             continue
         seen = standing
@@ -194,11 +194,12 @@ def _beside(
     for one in (feed, *feeds):
         one.forget(min(so_far.until, progress.judged_until or ORIGIN))
     if left := strays(panel.beside, so_far):
-        panel = replace(panel, beside=replace(panel.beside, peers=_without(panel, left, so_far.until)))
+        panel = replace(panel, beside=replace(panel.beside, peers=without_strays(panel, left, so_far.until)))
     return panel, progress
 
 
-def _without(panel: Panel, left: Mapping[str, str], at: datetime) -> tuple[Peer, ...]:
+def without_strays(panel: Panel, left: Mapping[str, str], at: datetime) -> tuple[Peer, ...]:
+    """The panel's peers, those that stray marked as left; one that has left already stays as it is."""
     peers = () if panel.beside is None else panel.beside.peers
     return tuple(
         replace(peer, left_at=at, why_left=left[peer.prompt_id])
@@ -208,7 +209,7 @@ def _without(panel: Panel, left: Mapping[str, str], at: datetime) -> tuple[Peer,
     )
 
 
-def _standing(panel: Panel, progress: Progress) -> object:
+def standing_of(panel: Panel, progress: Progress) -> object:
     """All that a decision about tripped rules depends on: while it stays, judging again would say the same."""
     tripped, first, judged = progress.tripped_after, progress.first_call_at, progress.judged_until
     said: list[object] = []
@@ -221,7 +222,7 @@ def _standing(panel: Panel, progress: Progress) -> object:
     return dict(tripped), dict(progress.late), dict(progress.held), said
 
 
-def _watch(lag: timedelta) -> Watch:
+def watch_of(lag: timedelta) -> Watch:
     """The watch that the policy sees; nothing of it was ever stored."""
     promotion = Promotion(
         id="bench",

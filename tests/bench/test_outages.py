@@ -125,7 +125,7 @@ def test_judging_again_only_when_something_changed_changes_no_ending(monkeypatch
     """A look at which all opinions stand as they stood would decide the same."""
     cases = [(WITH_PEERS, CHANGES["failures +10 pp"], SOON), (WITH_PEERS, UNCHANGED, AT_ONCE), (NO_PEERS, BROKEN, None)]
     expected = [promotions(1, 0.2, asked, change, outage, 900.0, 2) for asked, change, outage in cases]
-    monkeypatch.setattr(watching, "_standing", lambda *_: object())
+    monkeypatch.setattr(watching, "standing_of", lambda *_: object())
 
     assert expected == [promotions(1, 0.2, asked, change, outage, 900.0, 2) for asked, change, outage in cases]
 
@@ -142,9 +142,9 @@ def test_without_anybody_asked_the_rule_alone_decides() -> None:
 def test_a_peer_that_strays_leaves_the_panel() -> None:
     """The others stay, and so does what was said of it first."""
     panel = panel_of(0.2, WITH_PEERS, 0, 1)
-    once = watching._without(panel, {"peer-1": "worse"}, ORIGIN + WINDOW)
+    once = watching.without_strays(panel, {"peer-1": "worse"}, ORIGIN + WINDOW)
     assert panel.beside is not None
-    again = watching._without(
+    again = watching.without_strays(
         replace(panel, beside=replace(panel.beside, peers=once)), {"peer-1": "later"}, ORIGIN + 2 * WINDOW
     )
 
