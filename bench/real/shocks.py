@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 0.1, 0.2
 LEAST_SPOILT, MOST_SPOILT = 0.3, 1.0
 SLOWER = 3.0
+_HOUR = timedelta(hours=1)
 
 
 class Stream(NamedTuple):
@@ -163,7 +164,7 @@ def watched_beside(
         n_windows=max(WINDOWS, len(after)),
         min_baseline_calls=SETTINGS.min_baseline_calls,
         blocks=blocks,
-        peers=None if streams is None else [_peer(stream) for stream in streams],
+        peers=None if streams is None else [_peer(stream, len(after)) for stream in streams],
     )
     theirs = [_aligned(stream.after, len(after)) for stream in streams or ()]
     progress, watch = begin(panel), watch_of(timedelta(0))
@@ -190,14 +191,14 @@ def watched_beside(
     return Seen(None, (), progress.candidate.calls, upstream)
 
 
-def _peer(stream: Stream) -> Peer:
+def _peer(stream: Stream, n_windows: int) -> Peer:
     return Peer(
         prompt_id=stream.name,
         slug=stream.name,
         version_id="",
         provider="",
         model="",
-        calls_per_hour=float(len(stream.after)),
+        calls_per_hour=len(stream.after) / n_windows * (_HOUR / WINDOW),
         feed=stream.name,
         baseline=merged(blocks_of(stream.before, timed=False)),
         joined_at=ORIGIN,

@@ -131,6 +131,6 @@ def test_the_shipped_calls_give_a_table_without_a_folder() -> None:
     table, endpoints = shocks(Bench(few, cuts=1, seed=SEED, told=lambda _: None))
 
     assert ["none", "common shock"] == [row["shock"] for row in table.rows]
-    assert 1 == len({row["reverted beside peers"] for row in table.rows]
+    assert 1 == len({row["reverted beside peers"] for row in table.rows})
     assert ("0/6 (0.0 %)", True) == (table.rows[0]["upstream"], table.rows[1]["upstream"] > "0/6")
     assert [] == endpoints.rows
