@@ -13,15 +13,15 @@ import argparse
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from bench.detection.laws import lognormal_latency
 from bench.detection.report import Table, Target
-from watchdog.stats.control import ControlTest
+from watchdog.stats import common_shock, eprocess
+from watchdog.stats.common_shock import N_SLOW_SPOILT, SPOILT, CommonShockTest
 from watchdog.stats.distribution import ShiftTest
-from watchdog.stats.eprocess import skip, start, step
 from watchdog.stats.mean import MeanLimitTest, MeanTest
 from watchdog.stats.proportion import LimitTest, ProportionTest
 from watchdog.stats.quantile import QuantileTest
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.detection.report import Cell, Share
-    from watchdog.stats.eprocess import Design
     from watchdog.stats.histogram import FloatArray, LogHistogram
 
 BASELINE_CALLS = 20_000
@@ -40,6 +39,7 @@ CALLS = (1, USUAL_CALLS, 300, 3_000)
 PROMPTS = (10, 100, 1_000)
 RULES_OF_A_PROMPT = ("proportion", "quantile", "mean")
 SEGMENTS = 6
+PEERS = (1, 8)
 WINDOWS_PER_DAY = 8640
 ALPHA = 0.001
 SEED = 1
@@ -48,19 +48,29 @@ MOST_BYTES = 8_000.0
 MOST_S, OF_RULES = 0.2, 3_000
 
 
+class State(Protocol):
+    """The evidence of any kind of rule."""
+
+    def to_bytes(self) -> bytes: ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Kind:
     """
     Attributes:
-        build: the test's tables, from the baseline.
-        increments: what a window of so many calls adds, as a function without arguments: its summary is not timed.
-        design: of the test.
+        size: of its tables: bets x cells, or bets x levels of a shock.
+        build: the tables, from the baseline.
+        start: the state before any window.
+        window: of so many calls: from one state to the next. The window's summary is made beforehand and not timed.
+        skip: so many empty windows.
     """
 
     name: str
+    size: tuple[int, ...]
     build: Callable[[], object]
-    increments: Callable[[int], Callable[[], FloatArray]]
-    design: Design
+    start: Callable[[], State]
+    window: Callable[[int], Callable[[Any], State]]
+    skip: Callable[[Any, int], State]
 
 
 def microseconds(call: Callable[[], object], repeats: int) -> float:
@@ -102,9 +112,6 @@ def kinds() -> tuple[Kind, ...]:
     def limit() -> LimitTest:
         return LimitTest.against(0.03, **watch)
 
-    def control() -> ControlTest:
-        return ControlTest.against(BASELINE_CALLS, 200, 10 * BASELINE_CALLS, 2000, **watch)
-
     def quantile() -> QuantileTest:
         return QuantileTest.against(baseline, p=0.95, margin_rel=0.2, **watch)
 
@@ -122,37 +129,69 @@ def kinds() -> tuple[Kind, ...]:
     ) -> Callable[[int], Callable[[], FloatArray]]:
         return lambda n: lambda: test.increments(windows[n])
 
-    share, parts, fixed, beside = proportion(), stratified(), limit(), control()
+    share, parts, fixed = proportion(), stratified(), limit()
     p95, whole, cost, known = quantile(), shift(), mean(), mean_limit()
     return (
-        Kind(
-            name="proportion",
-            build=proportion,
-            increments=lambda n: lambda: share.increments(calls=n, bad=n // 30),
-            design=share.design,
+        _sequential("proportion", proportion, share, lambda n: lambda: share.increments(calls=n, bad=n // 30)),
+        _sequential(
+            f"proportion, {SEGMENTS} segments",
+            stratified,
+            parts,
+            lambda n: lambda: parts.increments(spread[n], np.floor(spread[n] / 30.0)),
         ),
-        Kind(
-            name=f"proportion, {SEGMENTS} segments",
-            build=stratified,
-            increments=lambda n: lambda: parts.increments(spread[n], np.floor(spread[n] / 30.0)),
-            design=parts.design,
-        ),
-        Kind(
-            name="limit",
-            build=limit,
-            increments=lambda n: lambda: fixed.increments(calls=n, bad=n // 30),
-            design=fixed.design,
-        ),
-        Kind(
-            name="control",
-            build=control,
-            increments=lambda n: lambda: beside.increments(n, n // 30, 10 * n, n // 3),
-            design=beside.design,
-        ),
-        Kind(name="quantile", build=quantile, increments=on_values(p95), design=p95.design),
-        Kind(name="distribution", build=shift, increments=on_values(whole), design=whole.design),
-        Kind(name="mean", build=mean, increments=on_values(cost), design=cost.design),
-        Kind(name="mean limit", build=mean_limit, increments=on_values(known), design=known.design),
+        _sequential("limit", limit, fixed, lambda n: lambda: fixed.increments(calls=n, bad=n // 30)),
+        *(_beside(n_peers) for n_peers in PEERS),
+        _sequential("quantile", quantile, p95, on_values(p95)),
+        _sequential("distribution", shift, whole, on_values(whole)),
+        _sequential("mean", mean, cost, on_values(cost)),
+        _sequential("mean limit", mean_limit, known, on_values(known)),
+    )
+
+
+def _sequential(
+    name: str, build: Callable[[], object], test: Any, increments: Callable[[int], Callable[[], FloatArray]]
+) -> Kind:
+    """A rule with an e-process."""
+    design = test.design
+
+    def window(n: int) -> Callable[[Any], State]:
+        seen = increments(n)
+        return lambda state: eprocess.step(design, state, seen())
+
+    return Kind(
+        name=name,
+        size=design.valid.shape,
+        build=build,
+        start=lambda: eprocess.start(design),
+        window=window,
+        skip=lambda state, n: eprocess.skip(design, state, n),
+    )
+
+
+def _beside(n_peers: int) -> Kind:
+    """A rule on failures beside so many peers, each with as many calls as the candidate."""
+    spoilt = 1.0 - 0.99 * (1.0 - np.array((0.0, *SPOILT)))
+
+    def build() -> CommonShockTest:
+        return CommonShockTest.of(
+            spoilt, np.tile(spoilt, (n_peers, 1)), n_slow=N_SLOW_SPOILT, alpha=ALPHA, n_windows=WINDOWS_PER_DAY
+        )
+
+    test = build()
+
+    def window(n: int) -> Callable[[Any], State]:
+        bad, theirs, theirs_bad = float(n // 30), np.full(n_peers, float(n)), np.full(n_peers, float(n // 60))
+        return lambda state: common_shock.step(
+            test, state, calls=float(n), bad=bad, peer_calls=theirs, peer_bad=theirs_bad
+        )
+
+    return Kind(
+        name=f"beside {n_peers} peer{'s' if n_peers > 1 else ''}",
+        size=test.worse.shape,
+        build=build,
+        start=lambda: common_shock.start(test),
+        window=window,
+        skip=lambda state, n: common_shock.skip(test, state, n),
     )
 
 
@@ -161,18 +200,17 @@ def one_rule(repeats: int) -> Table:
     rows: list[dict[str, Cell | Share]] = []
     targets: list[Target] = []
     for kind in kinds():
-        design = kind.design
-        state = step(design, start(design), kind.increments(USUAL_CALLS)())
-        row: dict[str, Cell | Share] = {"rule": kind.name, "bets x cells": "{} x {}".format(*design.valid.shape)}
+        state = kind.window(USUAL_CALLS)(kind.start())
+        row: dict[str, Cell | Share] = {"rule": kind.name, "bets x cells": "{} x {}".format(*kind.size)}
         for n in CALLS:
-            increments = kind.increments(n)
-            taken = microseconds(lambda d=design, s=state, i=increments: step(d, s, i()), repeats)
+            window = kind.window(n)
+            taken = microseconds(lambda s=state, w=window: w(s), repeats)
             row[f"us, {n} calls"] = taken
             name = f"us, {kind.name}, a window of {n:,} calls"
             targets.append(Target(name=name, measured=taken, allowed=MOST_US))
         row["bytes of state"] = len(state.to_bytes())
         row["ms to build"] = microseconds(kind.build, max(1, repeats // 20)) / 1000.0
-        row["us, a day of empty windows"] = microseconds(lambda d=design, s=state: skip(d, s, WINDOWS_PER_DAY), repeats)
+        row["us, a day of empty windows"] = microseconds(lambda k=kind, s=state: k.skip(s, WINDOWS_PER_DAY), repeats)
         targets.append(Target(name=f"bytes, {kind.name}", measured=float(len(state.to_bytes())), allowed=MOST_BYTES))
         rows.append(row)
     return Table(
@@ -189,14 +227,12 @@ def many_prompts(repeats: int, sizes: Sequence[int]) -> Table:
     targets = []
     for n_prompts in sizes:
         seats = [kind for _ in range(n_prompts) for kind in kinds() if kind.name in RULES_OF_A_PROMPT]
-        states = [start(kind.design) for kind in seats]
-        windows = [kind.increments(USUAL_CALLS) for kind in seats]
+        states = [kind.start() for kind in seats]
+        windows = [kind.window(USUAL_CALLS) for kind in seats]
         best = float("inf")
         for _ in range(repeats):
             began = time.thread_time()
-            states = [
-                step(kind.design, state, window()) for kind, state, window in zip(seats, states, windows, strict=True)
-            ]
+            states = [window(state) for state, window in zip(states, windows, strict=True)]
             best = min(best, time.thread_time() - began)
         rows.append(
             {

@@ -16,7 +16,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.detection import controls, delays, false_reverts, fast_failures, late_onset, mix, rivals, tempering, weekday
+from bench.detection import (
+    delays,
+    false_reverts,
+    fast_failures,
+    late_onset,
+    mix,
+    outages,
+    peers,
+    rivals,
+    tempering,
+    weekday,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,8 +66,15 @@ def _climates(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
     yield tempering.table(size.part(30), size.seed, told)
 
 
-def _controls(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
-    yield controls.table(size.part(5), size.seed, told)
+def _peers(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
+    for rule in (peers.FAILURES, peers.P95, peers.P95_WITH_MARGIN):
+        yield peers.table(rule, size.part(10), size.seed, told)
+    yield peers.unlike(size.part(20), size.seed, told)
+
+
+def _outages(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
+    yield outages.everybody(size.runs if size.runs > QUICK_RUNS else size.part(6), size.seed, told)
+    yield outages.bad_prompt(size.part(30), size.seed, told)
 
 
 def _mix(size: Size, told: Callable[[str], None]) -> Iterator[Table]:
@@ -91,7 +109,8 @@ WORLDS = {
     "rivals": _rivals,
     "onset": _onset,
     "climates": _climates,
-    "controls": _controls,
+    "peers": _peers,
+    "outages": _outages,
     "mix": _mix,
     "weekday": _weekday,
     "fast-failures": _fast_failures,

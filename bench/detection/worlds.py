@@ -135,8 +135,8 @@ class World:
             baseline = Baseline(
                 calls=int(n[before].sum()),
                 failures=int(rng.binomial(n[before], weather.failure_share[before]).sum()),
-                latency=_day(self.latency, n[before], weather.slowdown[before], rng),
-                cost=_day(self.cost, n[before], weather.dearness[before], rng),
+                latency=day_by_bucket(self.latency, n[before], weather.slowdown[before], rng),
+                cost=day_by_bucket(self.cost, n[before], weather.dearness[before], rng),
             )
         return baseline, self.day(n[after], weather, after, self.change, rng)
 
@@ -166,19 +166,21 @@ def summary_of(calls: Calls) -> Baseline:
     )
 
 
-def _shift(log_factor: FloatArray) -> IntArray:
+def buckets_moved(log_factor: FloatArray) -> IntArray:
+    """By how many buckets a factor moves a value."""
     shift: IntArray = np.rint(log_factor / _LOG_GAMMA).astype(np.int64)
     return shift
 
 
 def _by_call(buckets: IntArray, per_minute: IntArray, log_factor: FloatArray, rng: np.random.Generator) -> IntArray:
     drawn = buckets[rng.integers(0, VALUES, int(per_minute.sum()), dtype=np.uint16)]
-    return drawn + np.repeat(_shift(log_factor), per_minute) if log_factor.any() else drawn
+    return drawn + np.repeat(buckets_moved(log_factor), per_minute) if log_factor.any() else drawn
 
 
-def _day(law: Law, per_minute: IntArray, log_factor: FloatArray, rng: np.random.Generator) -> LogHistogram:
+def day_by_bucket(law: Law, per_minute: IntArray, log_factor: FloatArray, rng: np.random.Generator) -> LogHistogram:
+    """So many values a minute, each minute's times its factor, without drawing them one by one."""
     buckets, probabilities = law.by_bucket
-    shifts, at = np.unique(_shift(log_factor), return_inverse=True)
+    shifts, at = np.unique(buckets_moved(log_factor), return_inverse=True)
     calls = np.bincount(at, per_minute, minlength=shifts.size).astype(np.int64)
     counts = rng.multinomial(calls, probabilities)
     low = int(buckets[0] + shifts[0])

@@ -32,7 +32,7 @@ class Bench:
         self.long = [trace for trace in traces if len(trace.calls) >= SHORTEST]
         self.sources = list(dict.fromkeys(trace.source for trace in traces))
         self.cuts, self.seed = cuts, seed
-        self._told = told
+        self.told = told
         self._seen: dict[tuple[str, int, str, frozenset[Lever]], Found] = {}
 
     def sides(self, trace: Trace, cut: int, order: str) -> tuple[list[CallRow], list[CallRow], random.Random]:
@@ -48,7 +48,7 @@ class Bench:
         self, source: Source, order: str, without: frozenset[Lever] = frozenset()
     ) -> list[tuple[Trace, Found]]:
         """The pseudo-promotions of all long traces of a source."""
-        self._told(f"{source.name}, {order}, without {', '.join(sorted(x.value for x in without)) or 'nothing'}")
+        self.told(f"{source.name}, {order}, without {', '.join(sorted(x.value for x in without)) or 'nothing'}")
         engine = without - LOWERING
         # What a source has none of makes no other watch.
         if not source.segment:
@@ -77,7 +77,7 @@ class Bench:
         without: frozenset[Lever] = frozenset(),
     ) -> list[Found]:
         """The pseudo-promotions with a true change."""
-        self._told(f"{injection.name}, {order}, {rules.source}")
+        self.told(f"{injection.name}, {order}, {rules.source}")
         found = []
         for trace in self.long:
             if trace.source.name == "judge_prompts" or not injection.fits(trace):

@@ -9,6 +9,7 @@ from bench.detection.report import Table, Target
 from bench.real import cells
 from bench.real.changes import CHANGES, DEARER, FAILING, INJECTIONS, X2
 from bench.real.promotions import RAW, SHORTEST, SHUFFLED
+from bench.real.shock_tables import shocks
 from bench.real.watched import BOTH, PACK, Lever, watched
 from watchdog.core.rules import Action, Metric
 
@@ -184,4 +185,4 @@ def injected(bench: Bench) -> Iterator[Table]:
     yield Table(title="Injected changes", about=about, rows=rows, targets=targets)
 
 
-PARTS = {"unchanged": unchanged, "changes": changes, "injected": injected, "levers": levers}
+PARTS = {"unchanged": unchanged, "changes": changes, "injected": injected, "levers": levers, "shocks": shocks}

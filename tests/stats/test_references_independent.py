@@ -20,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.detection.conditional import ControlTest
 from tests.stats.worlds import follow, histogram_of, latency_ms
 from watchdog.errors import StatsInputError
 from watchdog.stats.calibrator import Calibrator, alternatives, upper_limit
-from watchdog.stats.control import ControlTest
 from watchdog.stats.distribution import ShiftTest
 from watchdog.stats.eprocess import State, skip, start, statistic, step, tripped
 from watchdog.stats.histogram import GAMMA, LogHistogram

@@ -1,7 +1,8 @@
 """
-Bad calls beside a control: other prompts that saw the same provider at the same time, and were not promoted.
+The rival of the common shock test that assumes nothing about the provider: which of the bad calls were ours?
 
-A provider's bad quarter of an hour raises failures everywhere. What a promotion broke raises them here alone. Given
+`watchdog.stats.common_shock` says how a provider's bad hours usually come and go. This test does not: it may be any
+function of time, and the price is about twice the calls (`bench.detection.peers`). Given
 that y of n calls here and yc of nc calls of the control were bad in one window, nothing but *which* of the y + yc bad
 calls were ours is looked at:
 

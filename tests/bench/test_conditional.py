@@ -1,7 +1,7 @@
 """
-Bad calls beside a control that was not promoted.
+The rival that assumes nothing about the provider: bad calls beside a control that was not promoted.
 
-`control_prototype.json` was written once by the numpy prototype that the measurements of the design come from, run
+`conditional_prototype.json` was written once by the numpy prototype that the measurements of the design come from, run
 with its just-in-time compiler switched off: seven baselines and watches of 25 windows (usual, sparse, dense, unchanged,
 outages on either side), each with and without a cap, and the statistic after each window.
 """
@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from bench.detection.conditional import ControlTest
 from tests.stats.worlds import calls_to_trip, evidence_after, follow
 from watchdog.errors import StatsInputError
 from watchdog.stats.calibrator import Calibrator
-from watchdog.stats.control import ControlTest
 from watchdog.stats.eprocess import Design, State, ThresholdMode, start, statistic, step, tripped
 from watchdog.stats.proportion import ProportionTest
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CASES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "control_prototype.json").read_text(encoding="utf-8")
+    (Path(__file__).parent / "conditional_prototype.json").read_text(encoding="utf-8")
 )["cases"]
 WATCH: dict[str, Any] = {"alpha": 0.01, "n_windows": 1440}
 TEST = ControlTest.against(5000, 50, 50_000, 600, **WATCH)
