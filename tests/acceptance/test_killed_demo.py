@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.crash]
 
-KILLS = 8
+KILLS = 6
 # A whole run takes about 25 s at this speed on two cores; an instant after its end kills nothing, and does no harm.
 SPEED = "100"
 EARLIEST_S, LATEST_S = 0.5, 25.0

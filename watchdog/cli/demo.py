@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _SLACK_TOKEN = "xoxb-demo"  # noqa: S105 - opens nothing but the demo's own stand-in
 _CHANNEL = "C0DEMO0001"
 # Of all prompts together, on the demo's clock.
-_CALLS_PER_S = 0.75
+_CALLS_PER_S = 0.6
 
 
 class ShownSlack:
