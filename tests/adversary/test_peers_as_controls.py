@@ -1,0 +1,171 @@
+"""Attacks on the comparison beside peers: innocents reverted, bad versions kept, and outages that are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.builders import T0, rule_set, success_rule
+from tests.core.test_circumstances import COST, NOTHING, usual, windows_of
+from tests.core.test_weighing import calls, panel_with, peer, steady
+from tests.core.test_weighing import run as weighed
+from tests.jobs.fleet import Fleet
+from tests.world import World
+from watchdog.core.guards import outage
+from watchdog.core.judge import Progress, advance, begin, judge, weigh
+from watchdog.core.panel import Panel, assemble
+from watchdog.core.rules import Action
+from watchdog.core.watch import Verdict
+from watchdog.core.windows import WINDOW, Summary, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+ELSEWHERE = ("east", "north", "west")
+SLUGS = ("billing", "search", "summary")
+ACTING = success_rule(late_onset=Action.REVERT)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with World(tmp_path) as world:
+        found = Fleet(world)
+        found.add(*SLUGS)
+        world.tick()
+        yield found
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Fleet]:
+    """Four prompts more, three of them on another provider."""
+    with World(tmp_path) as world:
+        found = Fleet(world)
+        found.add(*SLUGS, "south")
+        found.add(*ELSEWHERE, provider="other")
+        world.tick()
+        yield found
+
+
+def test_a_version_that_stood_an_outage_is_not_reverted_once_its_peers_go_to_sleep(fleet: Fleet) -> None:
+    """What its rule saw was the outage's, and stays so; silent peers say nothing of it."""
+    world = fleet.world
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 18, failing=1.0, theirs=1.0)
+    fleet.traffic(world.v2, 40)
+    assert Verdict.OK is world.watch.verdict
+    world.traffic(world.v2, 60)
+
+    assert world.v2 == world.pointer(), world.incident.tripped[0]["sentence"]
+    assert Verdict.OK is world.watch.verdict
+
+
+def test_a_version_that_fails_on_after_an_outage_is_reverted_although_its_peers_sleep(fleet: Fleet) -> None:
+    """The outage is over and the peers silent; that it goes on failing is its own."""
+    world = fleet.world
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 18, failing=1.0, theirs=1.0)
+    fleet.traffic(world.v2, 6, failing=1.0)
+    world.traffic(world.v2, 90, failures=90)
+
+    assert world.v1 == world.pointer(), world.watch.reason
+
+
+def test_a_bad_version_is_reverted_at_once_when_all_its_peers_were_promoted_as_well(fleet: Fleet) -> None:
+    """A release of many prompts, one after the other: nobody is left to wait for."""
+    world, admin = fleet.world, fleet.world.platform.admin
+    world.promote(world.v2)
+    fleet.traffic(world.v2, 6)
+    for slug in SLUGS:
+        version = admin.save_version(fleet.ids[slug], system="new")
+        admin.promote(fleet.ids[slug], version, actor_id="ana")
+        fleet.versions[slug] = version
+    fleet.traffic(world.v2, 24, failing=1.0)
+
+    assert world.v1 == world.pointer(), world.watches()[0].reason
+    assert "its peers have all left, so there is nobody to compare with" in world.incident.tripped[0]["sentence"]
+
+
+def test_a_peer_that_the_rule_cannot_be_asked_beside_keeps_nobody_waiting() -> None:
+    """`b` makes calls, but too few before the promotion to know what is usual: it is no control, and hides no one."""
+    young = peer("b", baseline=summarise(calls(40)))
+    panel = panel_with(rule_set(ACTING), (peer("a", left_at=T0), young))
+    progress = weighed(panel, steady(range(90), 1, 1), [{}, steady(range(90))], 90)
+
+    assert Verdict.REGRESSED is judge(panel, progress).verdict
+
+
+def watched(panel: Panel, own: list[tuple[datetime, Summary]], theirs: dict[datetime, Summary]) -> tuple[Progress, str]:
+    """Looked at after each window."""
+    progress, until = begin(panel), own[-1][0] + WINDOW
+    while progress.judged_until is None or progress.judged_until < until:
+        since = progress.judged_until or T0
+        fresh = [w for w in own if w[0] >= since][:1]
+        progress = advance(panel, progress, fresh, sealed_until=fresh[-1][0] + WINDOW)
+        progress = weigh(panel, progress, dict(own), [theirs] * 3, sealed_until=until)
+        if (found := judge(panel, progress)).verdict is Verdict.REGRESSED:
+            return progress, found.reason
+    return progress, ""
+
+
+def test_what_a_cold_cache_showed_is_no_witness_in_an_outage_later() -> None:
+    """Alone with a cold cache, warm again; then everybody grows dearer: its rule trips, and is not alone with that."""
+    usually = summarise(usual(i) for i in range(2000))
+    peers = tuple(peer(name, baseline=usually) for name in "abc")
+    made = assemble(rule_set(COST), usually, n_windows=8640, min_baseline_calls=50, peers=peers)
+    panel = replace(made, around=NOTHING)
+    cold = [usual(i, cached_tokens=0, cost_usd=0.02 + 0.0002 * (i * 31 % 50)) for i in range(120)]
+    calm = [usual(i) for i in range(360)]
+    dear = [usual(i, cost_usd=0.02 + 0.0002 * (i * 31 % 50)) for i in range(360)]
+    own = windows_of([*cold, *calm, *dear], together=4)
+    theirs = dict(windows_of([*calm[:120], *calm, *dear], together=4))
+    _, why = watched(panel, own, theirs)
+
+    assert "" == why
+
+
+def test_an_outage_of_another_provider_holds_no_revert(large: Fleet) -> None:
+    """Two of eight prompts in trouble, and nothing to do with each other."""
+    world, admin = large.world, large.world.platform.admin
+    world.promote(world.v2)
+    large.versions["east"] = admin.save_version(large.ids["east"], system="new")
+    admin.promote(large.ids["east"], large.versions["east"], actor_id="ana")
+    start = world.clock.now() + timedelta(seconds=1)
+    for slug in ELSEWHERE:
+        large.calls(slug, 60, 60, since=start, every=WINDOW, provider="other")
+    for slug in SLUGS:
+        large.calls(slug, 60, 0, since=start, every=WINDOW)
+    world.traffic(world.v2, 24)
+    assert {Verdict.UPSTREAM, Verdict.OK} == {w.verdict for w in world.watches()}
+    world.traffic(world.v2, 24, failures=24)
+
+    assert world.v1 == world.pointer(), world.incident.recovery_reason
+
+
+def test_an_outage_that_is_over_holds_no_revert(large: Fleet) -> None:
+    """`south` makes too few calls to say that it has nothing of its own; that is no reason to keep a bad version."""
+    world, admin = large.world, large.world.platform.admin
+    world.promote(world.v2)
+    large.versions["south"] = admin.save_version(large.ids["south"], system="new")
+    admin.promote(large.ids["south"], large.versions["south"], actor_id="ana")
+    for slug in ELSEWHERE:
+        del large.ids[slug]
+    large.traffic(world.v2, 18, failing=1.0, theirs=1.0)
+    del large.ids["south"]
+    large.traffic(world.v2, 60)
+    assert [Verdict.OK, Verdict.UPSTREAM] == sorted((w.verdict for w in world.watches()), key=lambda v: v.value)
+    large.traffic(world.v2, 40, failing=1.0)
+
+    assert world.v1 == world.pointer(), world.incident.recovery_reason
+
+
+def test_an_outage_of_a_large_fleet_is_told_in_a_message_that_fits() -> None:
+    """Five hundred prompts are counted, and ten named."""
+    why = outage({f"prompt-{i:03}" for i in range(500)}, (), 500)
+
+    assert "500 of 500 prompts tripped within 10 min (prompt-000, prompt-001" in why
+    assert why.endswith("prompt-009, and 490 more)")
