@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.adversary.test_missed_regressions import Through, between
 from tests.builders import T0, rule_set, success_rule
 from tests.core.test_circumstances import COST, NOTHING, usual, windows_of
 from tests.core.test_weighing import calls, panel_with, peer, steady
@@ -17,14 +18,20 @@ from tests.world import World
 from watchdog.core.guards import outage
 from watchdog.core.judge import Progress, advance, begin, judge, weigh
 from watchdog.core.panel import Panel, assemble
+from watchdog.core.peers import FEWEST_PEER_CALLS, Sample, choose
 from watchdog.core.rules import Action
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary, summarise
+from watchdog.jobs import detect
+from watchdog.jobs import peers as peer_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+    from watchdog.jobs.peers import Found
+    from watchdog.platforms.protocol import CallPage
 
 ELSEWHERE = ("east", "north", "west")
 SLUGS = ("billing", "search", "summary")
@@ -169,3 +176,52 @@ def test_an_outage_of_a_large_fleet_is_told_in_a_message_that_fits() -> None:
 
     assert "500 of 500 prompts tripped within 10 min (prompt-000, prompt-001" in why
     assert why.endswith("prompt-009, and 490 more)")
+
+
+@dataclass
+class SlowCalls(Through):
+    """Each question about calls takes a while."""
+
+    takes: timedelta = timedelta(seconds=1)
+
+    def calls(self, prompt_id: str, *, since: datetime, until: datetime) -> Iterator[CallPage]:
+        self.world.clock.move(self.takes)
+        yield from self.inner.calls(prompt_id, since=since, until=until)
+
+
+def frozen_on_a_slow_platform(fleet: Fleet, takes: timedelta) -> Found:
+    """Peers of the watch over v2, where each question takes so long."""
+    world = fleet.world
+    world.promote(world.v2)
+    detect.run(world.deps, world.clock.now())
+    between(world, SlowCalls, takes=takes)
+    return peer_jobs.find(world.deps, world.watch)
+
+
+def test_peers_of_whom_nothing_could_be_read_in_time_are_not_said_to_be_beside_it(fleet: Fleet) -> None:
+    """Six seconds a question: then there are none, and margins are wider."""
+    found = frozen_on_a_slow_platform(fleet, timedelta(seconds=6))
+
+    assert ((), ()) == (found.choice.peers, found.usual)
+    assert found.choice.note.startswith("no peers: ")
+
+
+def test_looking_at_everybody_leaves_time_for_what_is_usual_for_the_chosen(fleet: Fleet) -> None:
+    """Fifteen more prompts: a second for each would take the time that reading the peers' usual calls needs."""
+    fleet.add(*(f"more-{i}" for i in range(15)), calls=60, failures=1)
+    found = frozen_on_a_slow_platform(fleet, timedelta(seconds=1.2))
+
+    assert len(found.usual) == len(found.choice.peers) > 0
+    assert all(summary.calls >= FEWEST_PEER_CALLS for summary in found.usual)
+
+
+def test_the_busiest_prompt_of_all_is_no_peer_of_a_quiet_one_where_there_are_others() -> None:
+    """All calls of a peer are read: a million an hour would hold up the looks at everything else."""
+
+    def sample(name: str, calls_per_hour: float) -> Sample:
+        return Sample(prompt_id=name, slug=name, version_id="v", provider="p", model="m", calls_per_hour=calls_per_hour)
+
+    others = [sample("huge", 1e6), *(sample(name, 100.0) for name in "abc")]
+    choice = choose(sample("ours", 50.0), others, {})
+
+    assert ["a", "b", "c"] == [peer.slug for peer in choice.peers]
