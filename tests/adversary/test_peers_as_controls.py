@@ -11,19 +11,21 @@ import pytest
 from tests.adversary.test_missed_regressions import Through, between
 from tests.builders import T0, rule_set, success_rule
 from tests.core.test_circumstances import COST, NOTHING, usual, windows_of
-from tests.core.test_weighing import calls, panel_with, peer, steady
+from tests.core.test_weighing import at, calls, panel_with, peer, steady
 from tests.core.test_weighing import run as weighed
 from tests.jobs.fleet import Fleet
 from tests.world import World
 from watchdog.core.guards import outage
 from watchdog.core.judge import Progress, advance, begin, judge, weigh
+from watchdog.core.judgement import ReadingState
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.peers import FEWEST_PEER_CALLS, Sample, choose
-from watchdog.core.rules import Action
+from watchdog.core.rules import Action, Metric, Rule, Statistic
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, Summary, summarise
 from watchdog.jobs import detect
 from watchdog.jobs import peers as peer_jobs
+from watchdog.jobs.deps import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,3 +227,47 @@ def test_the_busiest_prompt_of_all_is_no_peer_of_a_quiet_one_where_there_are_oth
     choice = choose(sample("ours", 50.0), others, {})
 
     assert ["a", "b", "c"] == [peer.slug for peer in choice.peers]
+
+
+def test_a_few_slow_calls_of_peers_that_were_hardly_known_are_no_outage() -> None:
+    """The slowest of sixty calls is no bound: of six hundred, a few are slower, as chance has it."""
+    p99 = Rule(name="p99", metric=Metric.LATENCY, statistic=Statistic.QUANTILE, quantile=0.99, margin_rel=0.2)
+    short = tuple(peer(name, baseline=summarise(calls(60))) for name in "abc")
+    panel = panel_with(rule_set(replace(p99, late_onset=Action.REVERT)), short)
+    slow = {at(i): summarise([*calls(20), *calls(1, slower=5.0)]) for i in range(0, 120, 4)}
+    theirs = steady(range(120), 20) | slow
+    progress = weighed(panel, steady(range(117)), [theirs] * 3, 117)
+
+    assert progress.weighing is not None
+    assert None is progress.weighing.rules["p99"].trouble_since
+
+
+def test_a_version_that_still_looks_worse_after_an_outage_is_not_said_to_have_nothing_of_its_own() -> None:
+    """Twenty calls after it, a fifth of them failing: that is not proven, and not nothing."""
+    panel = panel_with(rule_set(ACTING))
+    outage_for_all = steady(range(12), 5, 5)
+    own = outage_for_all | steady(range(12, 20), 5, 1)
+    states = set()
+    for until in range(14, 21):
+        progress = weighed(panel, own, [outage_for_all | steady(range(12, 20))] * 3, until)
+        states.add(judge(panel, progress).readings[0].state)
+
+    assert ReadingState.OUTLASTED not in states, states
+
+
+def test_what_was_seen_under_other_rules_is_no_witness_in_an_outage_later(tmp_path: Path) -> None:
+    """Alone with it under rules that only alerted; then well, under rules that act; then everybody has an outage."""
+    alerting = replace(rule_set(replace(ACTING, action=Action.ALERT)), digest="alerting")
+    with World(tmp_path, rules=alerting) as world:
+        fleet = Fleet(world)
+        fleet.add(*SLUGS)
+        world.tick()
+        world.promote(world.v2)
+        fleet.traffic(world.v2, 18, failing=1.0)
+        assert Verdict.REGRESSED is world.watch.verdict
+        world.deps.standing.policy = Policy(rules=replace(rule_set(ACTING), digest="acting"), terms=world.terms)
+        fleet.traffic(world.v2, 30)
+        fleet.traffic(world.v2, 24, failing=1.0, theirs=1.0)
+
+        assert world.v2 == world.pointer(), world.incident.tripped[0]["sentence"]
+        assert Verdict.UPSTREAM is world.watch.verdict

@@ -228,7 +228,9 @@ def _over_view(
         if quantile:
             members.append(i)
             peer_over.append(bucket_of(quantile))
-            shares.append(_slowed(theirs, peer_over[-1], SLOWER))
+            # As for shares: what was never seen in a few calls may happen all the same.
+            above = theirs.total * _slowed(theirs, peer_over[-1], SLOWER)
+            shares.append((above + 0.5) / (theirs.total + 1.0))
     return _view(seat, peers, members, null, shares, N_SLOW_SLOWER, n_windows, over, tuple(peer_over))
 
 

@@ -102,6 +102,8 @@ class Circumstances:
         """What changed on the way to the model, if it was not the promotion that did it; empty where nothing did."""
         if self.model_was_promoted or not (moved := mostly_other_models(baseline, candidate)):
             return ""
+        if not self.control_model and _answers_most(self.candidate_model, candidate):
+            return ""  # the new version asks for that model, whatever the old one left open
         asked = f"is {self.control_model} in both versions" if self.control_model == self.candidate_model != "" else ""
         asked = asked or "of the versions is not known"
         return f"other models answer most calls, most of all {moved}, and the parameter model {asked}"
@@ -125,6 +127,12 @@ class Circumstances:
             f"{said}, {spacings:,.0f} times as long as usual between two calls "
             f"(the baseline's longest silence was {words.duration(self.pace.longest_silence)})"
         )
+
+
+def _answers_most(asked: str, calls: Summary) -> bool:
+    """Whether most calls are answered by the model that is asked for, or by a dated release of it."""
+    answered = sum(n for model, n in calls.models.items() if model.casefold().startswith(asked.casefold()))
+    return bool(asked) and 2 * answered > sum(calls.models.values())
 
 
 @dataclass(frozen=True, kw_only=True)

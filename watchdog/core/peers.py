@@ -30,7 +30,7 @@ MOST_PROMPTS = 8
 _LEAST_TIMES = 0.01
 # A peer with fewer baseline calls says little about what is usual for it.
 FEWEST_PEER_CALLS = 50
-# All calls of a peer are read: busier ones than this are taken only where there are no others, or the candidate is so busy.
+# All calls of a peer are read: a busier one is taken only where there are no others, or the candidate is as busy.
 _BUSY_PER_HOUR = 200_000.0
 # Without peers a rule has to see half as much again as its margin, since time may have done a part of it.
 WITHOUT_PEERS_MARGIN = 1.5

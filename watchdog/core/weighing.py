@@ -43,7 +43,8 @@ class Weighed:
         trouble_ended: end of their last trouble; None before it, and while it lasts.
         shared: whether the rule had tripped while the peers were in trouble.
         calls_since: the candidate's calls since that trouble ended.
-        heard_at: end of the last window in which a peer made a call that the rule can see; None before it.
+        heard_at: end of the last window in which a peer made a call that the rule can see, or where the weighing began;
+            None before the first of them.
         anew_at: what the candidate showed before is to be forgotten, once the weighing has come so far; None for never.
         lately: calls and bad ones of each peer of the first view, older ones counting for less.
     """
@@ -75,16 +76,18 @@ class Weighing:
     called_at: datetime | None = None
 
 
-def begin(beside: Beside) -> Weighing:
-    """Before any window."""
+def begin(beside: Beside, at: datetime | None = None) -> Weighing:
+    """Before any window; or before those from `at` on, where what was before is no evidence."""
     return Weighing(
+        until=at,
         rules={
             name: Weighed(
                 states=tuple(common_shock.start(view.test) for view in views),
+                heard_at=at,
                 lately=((0.0, 0.0),) * len(views[0].members),
             )
             for name, views in beside.views.items()
-        }
+        },
     )
 
 
