@@ -83,6 +83,9 @@ def failing(n: int, every: int = 3, **given: object) -> list[Call]:
         ("large", "large", ReadingState.EXPLAINED),
         ("", "", ReadingState.EXPLAINED),
         ("large", "", ReadingState.EXPLAINED),
+        ("", "large", ReadingState.EXPLAINED),
+        ("", "small", ReadingState.TRIPPED),
+        ("", "SMA", ReadingState.TRIPPED),
         ("large", "small", ReadingState.TRIPPED),
     ],
 )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from watchdog.core.lens import VALUES, Lens, histogram_of, share_of
-from watchdog.core.peers import weights
+from watchdog.core.peers import FEWEST_PEER_CALLS, weights
 from watchdog.core.rules import Metric, Statistic
 from watchdog.errors import StatsInputError
 from watchdog.stats.calibrator import upper_limit
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from watchdog.core.windows import Summary
     from watchdog.stats.histogram import FloatArray, LogHistogram
 
-# A peer with fewer baseline calls says little about what is usual for it.
-FEWEST_PEER_CALLS = 50
 # The candidate's own share in calm is taken a standard error higher than its baseline showed: one in six.
 _ONE_SIXTH = np.array([math.log(6.0)])
 _ALL_QUANTILES = (0.5, 0.9, 0.99)
@@ -230,7 +228,9 @@ def _over_view(
         if quantile:
             members.append(i)
             peer_over.append(bucket_of(quantile))
-            shares.append(_slowed(theirs, peer_over[-1], SLOWER))
+            # As for shares: what was never seen in a few calls may happen all the same.
+            above = theirs.total * _slowed(theirs, peer_over[-1], SLOWER)
+            shares.append((above + 0.5) / (theirs.total + 1.0))
     return _view(seat, peers, members, null, shares, N_SLOW_SLOWER, n_windows, over, tuple(peer_over))
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from watchdog.core import words
+from watchdog.core import weighing, words
 from watchdog.core.judgement import Cause, ReadingState
 from watchdog.core.lens import VALUES
 from watchdog.core.mix import Mix, cached_fell, explains, mostly_other_models
@@ -102,6 +102,8 @@ class Circumstances:
         """What changed on the way to the model, if it was not the promotion that did it; empty where nothing did."""
         if self.model_was_promoted or not (moved := mostly_other_models(baseline, candidate)):
             return ""
+        if not self.control_model and _answers_most(self.candidate_model, candidate):
+            return ""  # the new version asks for that model, whatever the old one left open
         asked = f"is {self.control_model} in both versions" if self.control_model == self.candidate_model != "" else ""
         asked = asked or "of the versions is not known"
         return f"other models answer most calls, most of all {moved}, and the parameter model {asked}"
@@ -125,6 +127,12 @@ class Circumstances:
             f"{said}, {spacings:,.0f} times as long as usual between two calls "
             f"(the baseline's longest silence was {words.duration(self.pace.longest_silence)})"
         )
+
+
+def _answers_most(asked: str, calls: Summary) -> bool:
+    """Whether most calls are answered by the model that is asked for, or by a dated release of it."""
+    answered = sum(n for model, n in calls.models.items() if model.casefold().startswith(asked.casefold()))
+    return bool(asked) and 2 * answered > sum(calls.models.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,8 +208,8 @@ def a_week_ago(panel: Panel, seat: Seat, progress: Progress) -> str:
 def warmed_up(panel: Panel, before: Progress, after: Progress) -> Progress:
     """
     When the caches had their time to warm, what latency and cost showed while they were cold is forgotten, and their
-    rules begin anew: evidence that was gathered once never goes away by itself. A rule may spend its budget twice by
-    that, and only where the caches were found cold.
+    rules begin anew, beside the peers as well: evidence that was gathered once never goes away by itself. A rule may
+    spend its budget twice by that, and only where the caches were found cold.
     """
     since, baseline = after.first_call_at, panel.baseline
     if panel.around is None or baseline is None or since is None:
@@ -215,8 +223,10 @@ def warmed_up(panel: Panel, before: Progress, after: Progress) -> Progress:
         for seat in panel.seats
         if seat.test is not None and seat.rule.metric in VALUES and seat.rule.statistic is not Statistic.LIMIT
     }
+    so_far = after.weighing
     return replace(
         after,
+        weighing=None if so_far is None else weighing.forget(so_far, anew, before=since + WARM_UP),
         states={**after.states, **anew},
         tripped_after={name: n for name, n in after.tripped_after.items() if name not in anew},
         late={name: late for name, late in after.late.items() if name not in anew},

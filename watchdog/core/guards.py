@@ -16,6 +16,8 @@ PROMPT_PERIOD = timedelta(hours=6)
 FLEET_PERIOD = timedelta(minutes=10)
 _FLEET_PROMPTS = 3
 _FLEET_SHARE = 0.2
+# A message names no more of them.
+_MOST_NAMES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +52,21 @@ def refusal(done: Done, limits: Limits) -> str:
     return ""
 
 
-def outage(tripped: Collection[str], guarded: int) -> str:
+def outage(tripped: Collection[str], upstream: Collection[str], guarded: int) -> str:
     """
     Why so many prompts in trouble at once are no matter of their versions; empty while they may be.
 
     Args:
         tripped: slugs of the prompts that tripped within the last `FLEET_PERIOD`, the present one among them.
+        upstream: slugs of those whose peers, on the same provider, are in trouble still.
         guarded: how many prompts there are to trip.
     """
-    n = len(tripped)
+    together = sorted({*tripped, *upstream})
+    n = len(together)
     if n < 2 or (n < _FLEET_PROMPTS and n <= _FLEET_SHARE * guarded):
         return ""
-    minutes = FLEET_PERIOD // timedelta(minutes=1)
-    return f"{n} of {guarded} prompts tripped within {minutes} min ({', '.join(sorted(tripped))})"
+    when = f"tripped within {FLEET_PERIOD // timedelta(minutes=1)} min"
+    if not set(upstream) <= set(tripped):
+        when = f"{when}, or have it with their peers still"
+    more = f", and {n - _MOST_NAMES} more" if n > _MOST_NAMES else ""
+    return f"{n} of {guarded} prompts {when} ({', '.join(together[:_MOST_NAMES])}{more})"

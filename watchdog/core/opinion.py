@@ -31,7 +31,7 @@ class Opinion(Enum):
     SHARED = "shared"  # the peers are worse too
     AFTERWARDS = "afterwards"  # it was shared, it is over, and the candidate shows nothing of its own since
     UNCLEAR = "unclear"  # too few calls of either to tell
-    SILENT = "silent"  # the peers make no calls, or cannot be read
+    SILENT = "silent"  # the peers make no calls, cannot be read, or have left
 
 
 def opinion(beside: Beside, so_far: Weighing, name: str, *, first_call_at: datetime, judged_until: datetime) -> Opinion:
@@ -41,15 +41,18 @@ def opinion(beside: Beside, so_far: Weighing, name: str, *, first_call_at: datet
         judged_until: how far the candidate's own calls were judged.
     """
     weighed = so_far.rules[name]
-    if _alone(beside, weighed, name):
+    if _nats(weighed) >= beside.views[name][0].test.threshold:
         return Opinion.ALONE
-    if _silent(beside, so_far, first_call_at, judged_until):
-        return Opinion.SILENT
-    if weighed.trouble_since is not None:
+    quiet = _quiet(so_far, weighed, first_call_at, judged_until)
+    # A rule that tripped in a shared trouble has its explanation: peers that fall silent later do not take it back.
+    if weighed.trouble_since is not None and quiet < _LONGEST_PATIENCE:
         return Opinion.SHARED
-    if weighed.shared:
-        return Opinion.AFTERWARDS if weighed.calls_since >= _CALLS_AFTER else Opinion.SHARED
-    return Opinion.UNCLEAR
+    if weighed.trouble_since is None and weighed.shared:
+        if weighed.calls_since < _CALLS_AFTER:
+            return Opinion.SHARED
+        if not _leans(weighed):
+            return Opinion.AFTERWARDS
+    return Opinion.SILENT if _silent(beside, weighed, name, quiet) else Opinion.UNCLEAR
 
 
 def sentence(beside: Beside, so_far: Weighing, name: str, found: Opinion) -> str:
@@ -72,30 +75,40 @@ def sentence(beside: Beside, so_far: Weighing, name: str, found: Opinion) -> str
             return f"its {who} {was_worse}, until {over}; since then it shows nothing of its own"
         case Opinion.UNCLEAR:
             return f"its {who} cannot tell yet whether it is alone with it: odds {odds}, enough is {needed}"
+        case Opinion.SILENT if not _members(beside, so_far, name):
+            return "its peers have all left, so there is nobody to compare with"
         case Opinion.SILENT:
             return "its peers make too few calls to compare with"
 
 
-def _alone(beside: Beside, weighed: Weighed, name: str) -> bool:
-    """The mean of the views' evidence reached it: it is at least the largest of them divided by their number."""
-    return _nats(weighed) >= beside.views[name][0].test.threshold
-
-
 def _nats(weighed: Weighed) -> float:
+    """The mean of the views' evidence is at least the largest of them divided by their number."""
+    if weighed.anew_at is not None:
+        return 0.0  # what it says until then is to be forgotten
     return max(state.peak for state in weighed.states) - math.log(len(weighed.states))
 
 
-def _silent(beside: Beside, so_far: Weighing, first_call_at: datetime, judged_until: datetime) -> bool:
-    staying = [peer for peer in beside.peers if peer.left_at is None]
-    if not staying:
-        return judged_until - (so_far.heard_at or first_call_at) >= PATIENCE
-    calls_per_hour = sum(peer.calls_per_hour for peer in staying)
-    usual = _LONGEST_PATIENCE if calls_per_hour <= 0.0 else timedelta(hours=1.0 / calls_per_hour)
-    gaps = min(_USUAL_GAPS * usual, _LONGEST_PATIENCE)
-    if so_far.heard_at is None:
-        return judged_until - first_call_at >= max(FIRST_PATIENCE, gaps)
+def _leans(weighed: Weighed) -> bool:
+    """Whether it is likelier than not, by now, that the candidate is worse by itself."""
+    return max(state.evidence for state in weighed.states) - math.log(len(weighed.states)) > 0.0
+
+
+def _quiet(so_far: Weighing, weighed: Weighed, first_call_at: datetime, judged_until: datetime) -> timedelta:
+    """For how long the candidate has been calling without a peer that the rule can be asked beside."""
+    if weighed.heard_at is None:
+        return judged_until - first_call_at
     # Where the candidate makes no calls either, as in an outage that stops everybody, the peers are not missed.
-    return so_far.called_at is not None and so_far.called_at - so_far.heard_at >= max(PATIENCE, gaps)
+    return (so_far.called_at or weighed.heard_at) - weighed.heard_at
+
+
+def _silent(beside: Beside, weighed: Weighed, name: str, quiet: timedelta) -> bool:
+    members = {i for view in beside.views[name] for i in view.members}
+    staying = [beside.peers[i].calls_per_hour for i in sorted(members) if beside.peers[i].left_at is None]
+    if not staying:
+        return True  # there is nobody to wait for
+    usual = _LONGEST_PATIENCE if sum(staying) <= 0.0 else timedelta(hours=1.0 / sum(staying))
+    gaps = min(_USUAL_GAPS * usual, _LONGEST_PATIENCE)
+    return quiet >= max(FIRST_PATIENCE if weighed.heard_at is None else PATIENCE, gaps)
 
 
 def _members(beside: Beside, so_far: Weighing, name: str) -> int:

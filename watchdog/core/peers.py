@@ -28,6 +28,10 @@ AIM_PROMPTS = 3
 MOST_PROMPTS = 8
 # A prompt that makes a hundredth of the candidate's calls says nothing while it matters.
 _LEAST_TIMES = 0.01
+# A peer with fewer baseline calls says little about what is usual for it.
+FEWEST_PEER_CALLS = 50
+# All calls of a peer are read: a busier one is taken only where there are no others, or the candidate is as busy.
+_BUSY_PER_HOUR = 200_000.0
 # Without peers a rule has to see half as much again as its margin, since time may have done a part of it.
 WITHOUT_PEERS_MARGIN = 1.5
 
@@ -105,7 +109,15 @@ def choose(candidate: Sample, others: Sequence[Sample], unfit: Mapping[str, str]
     alike = [other for other in others if _same_provider(candidate, other)]
     floor = _LEAST_TIMES * candidate.calls_per_hour
     fit = [other for other in alike if other.prompt_id not in unfit and other.calls_per_hour > floor]
-    fit.sort(key=lambda other: (other.model != candidate.model, -other.calls_per_hour, other.prompt_id))
+    busy = max(_BUSY_PER_HOUR, AIM_TIMES * candidate.calls_per_hour)
+    fit.sort(
+        key=lambda other: (
+            other.calls_per_hour > busy,
+            other.model != candidate.model,
+            -other.calls_per_hour,
+            other.prompt_id,
+        )
+    )
     chosen: list[Sample] = []
     for other in fit[:MOST_PROMPTS]:
         if _enough(chosen, candidate):
@@ -113,10 +125,24 @@ def choose(candidate: Sample, others: Sequence[Sample], unfit: Mapping[str, str]
         chosen.append(other)
     if not chosen:
         return Choice(peers=(), note=f"no peers: {_why_none(where, alike, unfit)}")
-    total = sum(peer.calls_per_hour for peer in chosen)
-    times = f", {total / candidate.calls_per_hour:.1f} times its calls" if candidate.calls_per_hour else ""
-    names = ", ".join(peer.slug for peer in chosen)
-    return Choice(peers=tuple(chosen), note=f"beside {words.count(len(chosen), 'peer')} on {where} ({names}{times})")
+    return Choice(peers=tuple(chosen), note=_with_whom(candidate, chosen))
+
+
+def known(candidate: Sample, choice: Choice, usual_calls: Sequence[int]) -> Choice:
+    """
+    Those of the chosen of which enough is known.
+
+    Args:
+        usual_calls: how many of each one's calls before the promotion could be read.
+    """
+    peers = [peer for peer, calls in zip(choice.peers, usual_calls, strict=True) if calls >= FEWEST_PEER_CALLS]
+    if len(peers) == len(choice.peers):
+        return choice
+    if peers:
+        return Choice(peers=tuple(peers), note=_with_whom(candidate, peers))
+    of = f"{words.count(len(choice.peers), 'other prompt')} on {candidate.provider or candidate.model}"
+    why = f"of none of {of} could {FEWEST_PEER_CALLS} calls be read that say what is usual"
+    return Choice(peers=(), note=f"no peers: {why}")
 
 
 def weights(calls_per_hour: Sequence[float]) -> FloatArray:
@@ -142,6 +168,14 @@ def widened(rules: RuleSet) -> RuleSet:
         for rule in rules.rules
     )
     return replace(rules, rules=wide)
+
+
+def _with_whom(candidate: Sample, peers: Sequence[Sample]) -> str:
+    total = sum(peer.calls_per_hour for peer in peers)
+    times = f", {total / candidate.calls_per_hour:.1f} times its calls" if candidate.calls_per_hour else ""
+    names = ", ".join(peer.slug for peer in peers)
+    where = candidate.provider or candidate.model
+    return f"beside {words.count(len(peers), 'peer')} on {where} ({names}{times})"
 
 
 def _same_provider(candidate: Sample, other: Sample) -> bool:

@@ -43,6 +43,9 @@ class Weighed:
         trouble_ended: end of their last trouble; None before it, and while it lasts.
         shared: whether the rule had tripped while the peers were in trouble.
         calls_since: the candidate's calls since that trouble ended.
+        heard_at: end of the last window in which a peer made a call that the rule can see, or where the weighing began;
+            None before the first of them.
+        anew_at: what the candidate showed before is to be forgotten, once the weighing has come so far; None for never.
         lately: calls and bad ones of each peer of the first view, older ones counting for less.
     """
 
@@ -51,6 +54,8 @@ class Weighed:
     trouble_ended: datetime | None = None
     shared: bool = False
     calls_since: int = 0
+    heard_at: datetime | None = None
+    anew_at: datetime | None = None
     lately: tuple[tuple[float, float], ...] = ()
 
 
@@ -61,28 +66,28 @@ class Weighing:
         until: windows that end at or before this were weighed; None before the candidate's first call.
         rules: by name.
         own_calls, peer_calls: so far.
-        heard_at: end of the last window in which a peer made a call.
-        called_at: end of the last one in which the candidate did.
+        called_at: end of the last window in which the candidate made a call.
     """
 
     until: datetime | None = None
     rules: Mapping[str, Weighed] = field(default_factory=dict)
     own_calls: int = 0
     peer_calls: int = 0
-    heard_at: datetime | None = None
     called_at: datetime | None = None
 
 
-def begin(beside: Beside) -> Weighing:
-    """Before any window."""
+def begin(beside: Beside, at: datetime | None = None) -> Weighing:
+    """Before any window; or before those from `at` on, where what was before is no evidence."""
     return Weighing(
+        until=at,
         rules={
             name: Weighed(
                 states=tuple(common_shock.start(view.test) for view in views),
+                heard_at=at,
                 lately=((0.0, 0.0),) * len(views[0].members),
             )
             for name, views in beside.views.items()
-        }
+        },
     )
 
 
@@ -124,6 +129,15 @@ def weigh(
     return replace(so_far, until=at)
 
 
+def forget(so_far: Weighing, names: Collection[str], *, before: datetime) -> Weighing:
+    """The same with what the candidate showed before then no evidence for these rules; the peers' part stays."""
+    rules = {
+        name: replace(weighed, anew_at=before, shared=False, calls_since=0) if name in names else weighed
+        for name, weighed in so_far.rules.items()
+    }
+    return replace(so_far, rules=rules)
+
+
 def troubled(so_far: Weighing, names: Collection[str]) -> datetime | None:
     """Since when the peers are in trouble, by any of these rules; None in calm."""
     since = [w.trouble_since for name, w in so_far.rules.items() if name in names and w.trouble_since is not None]
@@ -137,7 +151,6 @@ def to_bytes(so_far: Weighing) -> dict[str, bytes]:
         "until": _text(so_far.until),
         "own_calls": so_far.own_calls,
         "peer_calls": so_far.peer_calls,
-        "heard_at": _text(so_far.heard_at),
         "called_at": _text(so_far.called_at),
     }
     return {"": json.dumps(common).encode(), **stored}
@@ -155,7 +168,6 @@ def from_bytes(stored: Mapping[str, bytes]) -> Weighing:
         rules={name: _rule_from_bytes(value) for name, value in stored.items() if name},
         own_calls=common["own_calls"],
         peer_calls=common["peer_calls"],
-        heard_at=_instant(common["heard_at"]),
         called_at=_instant(common["called_at"]),
     )
 
@@ -169,19 +181,20 @@ def _take(
     tripped: Collection[str],
 ) -> Weighing:
     rules = {}
-    so_far = replace(so_far, rules={name: _aged(weighed) for name, weighed in so_far.rules.items()})
+    so_far = replace(so_far, rules={name: _aged(_anew(weighed, start)) for name, weighed in so_far.rules.items()})
     own_calls = own.calls if own is not None else 0
     for name, weighed in so_far.rules.items():
-        states = []
+        states, heard_at = [], weighed.heard_at
         for view, state in zip(beside.views[name], weighed.states, strict=True):
             calls, bad = view.own(own) if own is not None else (0.0, 0.0)
             peer_calls, peer_bad = view.theirs(windows)
+            heard_at = start + WINDOW if peer_calls.any() else heard_at
             states.append(
                 common_shock.step(view.test, state, calls=calls, bad=bad, peer_calls=peer_calls, peer_bad=peer_bad)
             )
         fresh = beside.views[name][0].unweighted(windows)
         lately = tuple((n + calls, y + bad) for (n, y), (calls, bad) in zip(weighed.lately, fresh, strict=True))
-        stepped = replace(weighed, states=tuple(states), lately=lately)
+        stepped = replace(weighed, states=tuple(states), heard_at=heard_at, lately=lately)
         rules[name] = _with_trouble(stepped, start, own_calls, name in tripped)
     peer_calls_now = sum(window.calls for window in windows if window is not None)
     return replace(
@@ -189,7 +202,6 @@ def _take(
         rules=rules,
         own_calls=so_far.own_calls + own_calls,
         peer_calls=so_far.peer_calls + peer_calls_now,
-        heard_at=start + WINDOW if peer_calls_now else so_far.heard_at,
         called_at=start + WINDOW if own_calls else so_far.called_at,
     )
 
@@ -204,6 +216,12 @@ def _with_trouble(weighed: Weighed, start: datetime, own_calls: int, tripped: bo
     elif weighed.trouble_since is None and weighed.shared:
         weighed = replace(weighed, calls_since=weighed.calls_since + own_calls)
     return replace(weighed, shared=True) if tripped and weighed.trouble_since is not None else weighed
+
+
+def _anew(weighed: Weighed, start: datetime) -> Weighed:
+    if weighed.anew_at is None or start < weighed.anew_at:
+        return weighed
+    return replace(weighed, states=tuple(common_shock.anew(state) for state in weighed.states), anew_at=None)
 
 
 def _aged(weighed: Weighed) -> Weighed:
@@ -241,6 +259,8 @@ def _rule_to_bytes(weighed: Weighed) -> bytes:
             "trouble_ended": _text(weighed.trouble_ended),
             "shared": weighed.shared,
             "calls_since": weighed.calls_since,
+            "heard_at": _text(weighed.heard_at),
+            "anew_at": _text(weighed.anew_at),
             "lately": weighed.lately,
         }
     ).encode()
@@ -261,6 +281,8 @@ def _rule_from_bytes(stored: bytes) -> Weighed:
         trouble_ended=_instant(head["trouble_ended"]),
         shared=head["shared"],
         calls_since=head["calls_since"],
+        heard_at=_instant(head["heard_at"]),
+        anew_at=_instant(head["anew_at"]),
         lately=tuple((n, y) for n, y in head["lately"]),
     )
 

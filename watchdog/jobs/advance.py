@@ -142,13 +142,15 @@ def _held_with_others(deps: Deps, connection: Connection, incident: Incident, no
     """Since the verdict so many others tripped that nothing more is reverted, unless a human approved this one."""
     if incident.state is not SagaState.INTENT:
         return False
-    fleet, why = opening.of_fleet(deps, connection, incident.prompt_slug, incident.id, now)
+    watch = watches.find_watch(connection, incident.watch_id)
+    if watch is None:
+        return False
+    fleet, why = opening.of_fleet(deps, connection, watch, incident.id, now)
     if not why or any(seen.event == Event.APPROVED.value for seen in history(connection, incident.id)):
         return False
     if incidents.hold_for_fleet(connection, incident, fleet, at=now, why=why):
         held = incidents.find_incident(connection, incident.id)
-        watch = watches.find_watch(connection, incident.watch_id)
-        if held is not None and watch is not None:
+        if held is not None:
             outbox.put(connection, messages.fleet(held, watch, now))
         deps.bell.sender.set()
     return True

@@ -14,6 +14,7 @@ from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, lag_for, watermark, window_start
 from watchdog.store import intakes
 from watchdog.store.peers import departures
+from watchdog.store.watches import evidence_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -53,17 +54,26 @@ def weighed(deps: Deps, watch: Watch, panel: Panel, progress: Progress) -> tuple
         for feed, lag in feeds.items():
             if (intake := intakes.find_intake(connection, feed)) is not None:
                 sealed[feed] = max(intake.sealed_until, watermark(min(intake.cursor_at, now), lag))
-        if not sealed:
+        until = _readable(sealed, feeds, progress)
+        if until is None:
             return progress, {}
-        # A peer that cannot be read for a while holds the others up no longer; what it did meanwhile is not heard.
-        newest = max(sealed.values())
-        until = min(s for s in sealed.values() if newest - s <= _MOST_BEHIND)
         own = dict(intakes.windows_between(connection, watch.id, since=since, until=until - WINDOW + _TICK))
         theirs = [
             dict(intakes.windows_between(connection, peer.feed, since=since, until=until - WINDOW + _TICK))
             for peer in beside.peers
         ]
     return weigh(panel, progress, own, theirs, sealed_until=until), sealed
+
+
+def _readable(sealed: Mapping[str, datetime], feeds: Collection[str], progress: Progress) -> datetime | None:
+    """How far both sides can be weighed; None where none of the peers' feeds is there."""
+    if not feeds:
+        return progress.judged_until  # all have left: what comes now is weighed without them
+    if not sealed:
+        return None
+    # A peer that cannot be read for a while holds the others up no longer; what it did meanwhile is not heard.
+    newest = max(sealed.values())
+    return min(s for s in sealed.values() if newest - s <= _MOST_BEHIND)
 
 
 def trouble(deps: Deps, panel: Panel, progress: Progress, judgement: Judgement) -> Trouble | None:
@@ -145,5 +155,15 @@ def resumed(panel: Panel, evidence: Mapping[str, bytes]) -> Weighing | None:
     """The inverse of `stored`; from the beginning where nothing was stored."""
     if panel.beside is None:
         return None
-    parts = {name.removeprefix(_PREFIX): value for name, value in evidence.items() if name.startswith(_PREFIX)}
+    parts = _parts(evidence)
     return weighing.from_bytes(parts) if parts else weighing.begin(panel.beside)
+
+
+def peers_in_trouble(connection: Connection, watch: Watch) -> bool:
+    """Whether the peers of another watch were in trouble when it was last looked at."""
+    parts = _parts(evidence_of(connection, watch.id))
+    return bool(parts) and any(w.trouble_since is not None for w in weighing.from_bytes(parts).rules.values())
+
+
+def _parts(evidence: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name.removeprefix(_PREFIX): value for name, value in evidence.items() if name.startswith(_PREFIX)}

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from watchdog.core import watch_messages
+from watchdog.core import watch_messages, weighing
 from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
 from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
@@ -217,7 +217,12 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
     readings = [Reading.from_json(value) for value in watches.readings_of(connection, watch.id)]
     if not readings:
         # Other rules took over: they begin here, and what was judged before is no evidence for them.
-        return replace(begin(panel), judged_until=watch.judged_until, first_call_at=watch.first_call_at)
+        return replace(
+            begin(panel),
+            judged_until=watch.judged_until,
+            first_call_at=watch.first_call_at,
+            weighing=None if panel.beside is None else weighing.begin(panel.beside, watch.judged_until),
+        )
     return Progress(
         judged_until=watch.judged_until,
         first_call_at=watch.first_call_at,

@@ -15,6 +15,7 @@ from watchdog.core.promotion import incident_id
 from watchdog.core.rollback import Event, Saga, SagaState
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import Summary
+from watchdog.jobs import beside
 from watchdog.store import incidents, intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
@@ -51,31 +52,43 @@ def revert(
     now: datetime,
 ) -> None:
     """An incident that reverts, unless a guard or an outage of many prompts holds it."""
-    fleet, why = of_fleet(deps, connection, watch.prompt_slug, incident_id(watch.promotion), now)
+    fleet, why = of_fleet(deps, connection, watch, incident_id(watch.promotion), now)
     held = why or refusal(_done(connection, watch, now), deps.terms.limits)
     event = Event.HELD if held else Event.INTENDED
     _open(deps, connection, watch, readings, target, versions, event, held, fleet, now)
 
 
-def of_fleet(deps: Deps, connection: Connection, slug: str, incident: str, now: datetime) -> tuple[str, str]:
+def of_fleet(deps: Deps, connection: Connection, watch: Watch, incident: str, now: datetime) -> tuple[str, str]:
     """
     Whether so many prompts tripped just now that all of them are held.
 
     Args:
-        slug, incident: of the prompt that is about to be reverted.
+        watch, incident: of the prompt that is about to be reverted.
 
     Returns: id of the incident with which the outage began, and why all are held; both empty where they are not.
     """
     lately = incidents.opened_since(connection, now - FLEET_PERIOD)
-    upstream = [w for w in watches.open_watches(connection) if w.verdict is Verdict.UPSTREAM]
-    tripped = {i.prompt_slug for i in lately} | {w.prompt_slug for w in upstream} | {slug}
+    tripped = {i.prompt_slug for i in lately} | {watch.prompt_slug}
+    upstream = {w.prompt_slug for w in watches.open_watches(connection) if _has_it_still(connection, w, watch.provider)}
     guarded = sum(
         seen.version_id is not None and deps.terms.guards(seen.slug)
         for seen in journal.pointers_seen(connection).values()
     )
-    if not (why := outage(tripped, guarded)):
+    if not (why := outage(tripped, upstream, guarded)):
         return "", ""
     return next((i.fleet for i in lately if i.fleet), incident), why
+
+
+def _has_it_still(connection: Connection, other: Watch, provider: str) -> bool:
+    """
+    Whether another prompt shares a trouble of this provider that goes on: one of another provider is no reason to hold
+    anything, nor is one that is over, however long its prompt has been waiting for calls to show that.
+    """
+    if other.verdict is not Verdict.UPSTREAM:
+        return False
+    if provider and other.provider and provider.casefold() != other.provider.casefold():
+        return False
+    return beside.peers_in_trouble(connection, other)
 
 
 def _open(

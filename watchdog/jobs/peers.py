@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core.opinion import PATIENCE
-from watchdog.core.peers import Choice, Peer, Sample, choose
+from watchdog.core.peers import FEWEST_PEER_CALLS, Choice, Peer, Sample, choose, known
 from watchdog.core.promotion import deterministic_id
 from watchdog.core.windows import Summary, summarise, window_start
 from watchdog.errors import PlatformError, Refused
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _RECENT = timedelta(hours=1)
 # Seconds for finding peers; whoever was not looked at by then is none. A revert must not wait for a census.
 _BUDGET_S = 20.0
+# Of which looking at everybody may take so much: without what was usual for them the chosen are no use.
+_CENSUS_PART = 0.5
 # More prompts than this are not looked at: they would take longer than the watch can wait.
 _MOST_LOOKED_AT = 500
 # A peer's usual calls are sampled in so many slices of the baseline, a page of each.
@@ -69,7 +71,9 @@ def find(deps: Deps, watch: Watch) -> Found:
     """
     if watch.control_version_id is None:
         return Found(choice=Choice(peers=(), note="no peers: there is no earlier version either"), provider="")
-    deadline_s = deps.clock.monotonic() + _BUDGET_S * deps.clock.speed
+    budget_s = _BUDGET_S * deps.clock.speed
+    deadline_s = deps.clock.monotonic() + budget_s
+    census_until_s = deadline_s - (1.0 - _CENSUS_PART) * budget_s
     prompts = [p for p in deps.platform.prompts() if p.production_version_id is not None or p.id == watch.prompt_id]
     others = [p for p in prompts if p.id != watch.prompt_id][:_MOST_LOOKED_AT]
     candidate = _looked_up(deps, watch, watch.prompt_id, watch.prompt_slug, watch.control_version_id)
@@ -77,7 +81,7 @@ def find(deps: Deps, watch: Watch) -> Found:
         return Found(choice=Choice(peers=(), note="no peers: the control has no calls to compare with"), provider="")
 
     def looked_at(prompt: Prompt) -> Sample | None:
-        if deps.clock.monotonic() > deadline_s:
+        if deps.clock.monotonic() > census_until_s:
             return None
         try:
             return _looked_up(deps, watch, prompt.id, prompt.slug, prompt.production_version_id or "")
@@ -92,7 +96,11 @@ def find(deps: Deps, watch: Watch) -> Found:
         samples = [sample for sample in pool.map(looked_at, others) if sample is not None]
         choice = choose(candidate, samples, _unfit(deps, watch))
         usual = list(pool.map(lambda peer: _usual(deps, watch, peer, deadline_s), choice.peers))
-    return Found(choice=choice, provider=candidate.provider, usual=tuple(usual))
+    return Found(
+        choice=known(candidate, choice, [summary.calls for summary in usual]),
+        provider=candidate.provider,
+        usual=tuple(summary for summary in usual if summary.calls >= FEWEST_PEER_CALLS),
+    )
 
 
 def join(connection: Connection, watch: Watch, found: Found, now: datetime) -> None:

@@ -225,6 +225,19 @@ def start(test: CommonShockTest) -> ShockState:
     )
 
 
+def anew(state: ShockState) -> ShockState:
+    """The state before any window of the candidate, with what the peers have shown so far."""
+    return ShockState(
+        standing=state.beheld,
+        worse=np.zeros(state.worse.shape),
+        beheld=state.beheld,
+        steps=0,
+        invested=0.0,
+        evidence=0.0,
+        peak=0.0,
+    )
+
+
 def step(
     test: CommonShockTest, state: ShockState, *, calls: float, bad: float, peer_calls: FloatArray, peer_bad: FloatArray
 ) -> ShockState:
