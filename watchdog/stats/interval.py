@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from watchdog.stats.histogram import FloatArray, LogHistogram
 
-_SHARE_STEPS = 18  # a share to less than a hundredth of a percentage point
+_SHARE_STEPS = 30
 _RATIO_STEPS = 14  # the mean's ratio to less than a part in a thousand
 _WIDEST_RATIO = 100.0
 
