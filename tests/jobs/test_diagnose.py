@@ -277,14 +277,15 @@ def test_a_page_that_hangs_costs_the_budget_and_no_more(world: World) -> None:
     gate = threading.Event()
     world.callback(gate.set)
     ask(world, Pages(lambda name: well(name) if name == "other" else gate.wait(SOON_S) and None, ("stuck", "other")))
-    world.deps = replace(world.deps, look_budget_s=0.5)
+    world.deps = replace(world.deps, look_budget_s=2.5)
     reverted(world)
     began = time.monotonic()
 
     assert 1 == look_upstream(world)
 
-    assert 0.4 < time.monotonic() - began < 3.0
-    assert "stuck status page at 12:03:00 UTC: could not be read: no answer within 0.5 s" == (
+    # Not as long as the page would have taken, whatever else the machine has to do.
+    assert 2.0 < time.monotonic() - began < SOON_S
+    assert "stuck status page at 12:03:00 UTC: could not be read: no answer within 2.5 s" == (
         found(world)["status:stuck"].line
     )
     assert [False, False, False] == [found(world)[f].trouble for f in ("status:other", "gateway", "application")]
