@@ -25,7 +25,7 @@ def test_it_goes_as_it_should(finished):
     assert report["ok"]
     assert {"ok", "promotions", "incident", "upstream", "audit", "slack", "wall_s"} == set(report)
     # About 40 s where nothing else runs; the machine of the tests has other work to do.
-    assert 90.0 > report["wall_s"]
+    assert 200.0 > report["wall_s"]
 
 
 def test_the_harmless_version_is_left_alone(finished):
