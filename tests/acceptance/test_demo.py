@@ -118,7 +118,7 @@ def test_the_providers_own_word_stands_in_the_thread(finished, tmp_path):
     folder = shutil.copytree(finished.folder, tmp_path / "slack")
     said = [message.text for message in SlackWorkspace(folder / "slack.db", channel="C0DEMO0001").messages()]
 
-    (found,) = [text for text in said if "Points upstream of the prompt: openai status page, gateway." in text]
+    (found,) = [text for text in said if "Points upstream of the prompt: openai status page, gateway" in text]
     assert "Elevated error rates" in found
 
 

@@ -126,9 +126,9 @@ def test_the_other_watchdog_on_pypi_is_told_of(guarded, tmp_path_factory):
     assert "package: the import name `watchdog` is shared with" in noted
 
 
-def with_status_page(guarded, url):
+def with_status_page(guarded, url, provider="OpenAI"):
     config = guarded.folder / "config.toml"
-    config.write_text(f'{config.read_text()}\n[status]\nOpenAI = "{url}"\n')
+    config.write_text(f'{config.read_text()}\n[status]\n{provider} = "{url}"\n')
 
 
 def test_a_status_page_is_tried_and_quoted(guarded):
@@ -156,8 +156,8 @@ def test_a_status_page_that_cannot_be_read_is_a_note(guarded):
 
 
 def test_a_daemon_looks_upstream_and_show_tells_what_it_found(guarded):
-    """From the configuration to the thread in Slack and to `show`; the token stays with the platform."""
-    with_status_page(guarded, f"{guarded.url}/status")
+    """The page of the calls' provider, in Slack and in `show`; the token stays with the platform."""
+    with_status_page(guarded, f"{guarded.url}/status", provider="Simulated")
     guarded.adopted()
     guarded.promoted_harmful()
     guarded.platform.admin.say_status(Indicator.CRITICAL, incident="Elevated errors")
@@ -168,7 +168,7 @@ def test_a_daemon_looks_upstream_and_show_tells_what_it_found(guarded):
     shown = guarded.promptwatch("show", listed["id"][:8]).out
     told = json.loads(guarded.promptwatch("show", listed["id"], "--json").out)
 
-    assert ["status:OpenAI", "gateway", "application"] == [f["source"] for f in told["incident"]["findings"]]
+    assert ["status:Simulated", "gateway", "application"] == [f["source"] for f in told["incident"]["findings"]]
     assert [True, False, False] == [f["trouble"] for f in told["incident"]["findings"]]
     assert [] == told["watch"]["findings"]
     lines = shown[shown.index("Upstream\n") :].splitlines()[1:4]
