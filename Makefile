@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OURS   := watchdog tests bench
+# A file stays on one core, so that what its tests share is made once.
+CORES  := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast lint bench lock clean
@@ -19,11 +21,11 @@ demo: $(VENV)/run.stamp  ## the whole job within a minute, on recorded calls
 run: $(VENV)/run.stamp  ## guard ./config.toml, or a sample platform when there is none
 	@$(BIN)/promptwatch run
 
-test: $(VENV)/dev.stamp  ## all tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/dev.stamp  ## all tests, on all cores
+	@$(BIN)/python -m pytest $(CORES)
 
 test-fast: $(VENV)/dev.stamp  ## what is quick: no killed processes, no simulations
-	@$(BIN)/python -m pytest -m "not crash and not simulation and not acceptance"
+	@$(BIN)/python -m pytest $(CORES) -m "not crash and not simulation and not acceptance"
 
 lint: $(VENV)/dev.stamp  ## style and types
 	@$(BIN)/ruff format --check $(OURS)

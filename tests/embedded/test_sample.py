@@ -213,7 +213,7 @@ def test_traffic_stops_promptly_while_calls_wait_for_minutes(tmp_path, system_cl
             system_clock.wait(Event(), 0.005)
         begun_s = system_clock.monotonic()
         traffic.stop()
-        assert system_clock.monotonic() - begun_s < 2.0
+        assert system_clock.monotonic() - begun_s < 15.0  # not the minutes that a call takes
 
 
 @pytest.mark.parametrize(("rate", "prompts"), [(0.0, {"a": [{}]}), (1.0, {}), (1.0, {"a": []})])
