@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--promotions", type=int, help=f"of the headline, a world (default {PROMOTIONS:,})")
     parser.add_argument("--runs", type=int, help=f"of the other tables (default {RUNS:,})")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--quick", action="store_true", help="about a minute")
+    parser.add_argument("--quick", action="store_true", help="few runs of everything, 1.5 to 2.5 min")
     parser.add_argument("--json", action="store_true", help="one object a table, on one line")
     asked = parser.parse_args(arguments)
     size = Size(
