@@ -18,7 +18,20 @@ from watchdog.embedded.recordings import RecordedCall
 from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
-from watchdog.jobs import advance, detect, evaluate, freeze, hours, ingest, peers, send, tick, verify
+from watchdog.jobs import (
+    advance,
+    commands,
+    countdown,
+    detect,
+    evaluate,
+    freeze,
+    hours,
+    ingest,
+    peers,
+    send,
+    tick,
+    verify,
+)
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
@@ -243,6 +256,7 @@ class World(ExitStack):
         peers.run(deps, clock.now())
         ingest.run(deps, clock.now())
         evaluate.run(deps, clock.now())
+        countdown.run(deps, clock.now())
         hours.run(deps, clock.now())
         self.act()
         verify.run(deps, clock.now())
@@ -255,7 +269,7 @@ class World(ExitStack):
 
     def act(self) -> None:
         """The actor and the sender, until there is nothing more to do now."""
-        while advance.run(self.deps, self.own_clock.now()):
+        while commands.run(self.deps, self.own_clock.now()) + advance.run(self.deps, self.own_clock.now()):
             pass
         while send.run(self.deps, self.own_clock.now()):
             pass

@@ -33,6 +33,8 @@ def verdict(found: Found, joint: str = ", ") -> str:
     match found.action:
         case Action.REVERT:
             return f"{found.calls}{joint}{joint and joint.join(found.rules)}"
+        case Action.COUNTDOWN:
+            return f"counts down, {found.calls}"
         case Action.SUGGEST:
             return f"asks, {found.calls}"
         case Action.ALERT:

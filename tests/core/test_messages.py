@@ -54,7 +54,7 @@ def test_the_first_message_says_when_nothing_is_reverted(state: SagaState, said:
     notice = messages.tripped(replace(incident(state), recovery_reason="too many today"), WATCH, T0)
 
     assert said in notice.headline
-    assert "romote v1.0.0" in notice.step
+    assert f"`promptwatch approve {notice.thread[:8]}` puts v1.0.0 back" in notice.step
 
 
 @pytest.mark.parametrize(

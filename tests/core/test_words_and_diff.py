@@ -9,7 +9,6 @@ import pytest
 
 from watchdog.core import words
 from watchdog.core.diff import changes
-from watchdog.core.guards import Done, Limits, refusal
 from watchdog.core.model import PromptVersion
 from watchdog.core.rules import Metric
 
@@ -86,21 +85,3 @@ def test_variables_are_compared_by_name() -> None:
 def test_equal_versions_have_no_changes() -> None:
     """Not even an unset parameter against an absent one."""
     assert () == changes(version("1", temperature=None), version("2"), Metric.SUCCESS)
-
-
-@pytest.mark.parametrize(
-    ("done", "said"),
-    [
-        (Done(last_hour=0, last_day=0, of_prompt=0), ""),
-        (Done(last_hour=2, last_day=9, of_prompt=0), ""),
-        (Done(last_hour=3, last_day=3, of_prompt=0), "in the last hour"),
-        (Done(last_hour=0, last_day=10, of_prompt=0), "in the last 24 h"),
-        (Done(last_hour=1, last_day=1, of_prompt=1), "this prompt was reverted"),
-    ],
-)
-def test_guards_refuse_at_their_limit_and_say_why(done: Done, said: str) -> None:
-    """The n-th is allowed, the next one is not."""
-    why = refusal(done, Limits())
-
-    assert said in why
-    assert bool(said) == bool(why)

@@ -124,7 +124,8 @@ def test_an_incident_that_is_held_with_others_says_with_which(any_store: Store) 
         incidents.record(connection, fresh, Event.INTENDED, at=T0, why="worse")
         intended = incidents.all_incidents(connection)[0]
 
-        assert incidents.hold_for_fleet(connection, intended, "first", at=T0, why="3 of 9 prompts tripped")
+        given = {"at": T0, "why": "3 of 9 prompts tripped", "guard": "fleet"}
+        assert incidents.record(connection, intended, Event.HELD, fleet="first", **given)
         held = incidents.all_incidents(connection)[0]
         assert (SagaState.HELD, "first", "3 of 9 prompts tripped") == (held.state, held.fleet, held.recovery_reason)
-        assert not incidents.hold_for_fleet(connection, intended, "other", at=T0, why="again")
+        assert not incidents.record(connection, intended, Event.HELD, fleet="other", **given)

@@ -196,12 +196,12 @@ def test_reverts_are_counted_for_the_guards(any_store: Store) -> None:
     with any_store.write() as connection:
         opened(connection)
         incidents.open_incident(connection, incident(SagaState.HELD))
-        assert 0 == incidents.reverts_since(connection, T0 - HOUR)
+        assert 0 == len(incidents.reverts_since(connection, T0 - HOUR))
         incidents.record(connection, incident(SagaState.HELD), Event.APPROVED, at=T0, why="")
-        assert 1 == incidents.reverts_since(connection, T0 - HOUR)
-        assert 1 == incidents.reverts_since(connection, T0, prompt_id="support")
-        assert 0 == incidents.reverts_since(connection, T0, prompt_id="other")
-        assert 0 == incidents.reverts_since(connection, T0 + SECOND)
+        assert 1 == len(incidents.reverts_since(connection, T0 - HOUR))
+        assert 1 == len(incidents.reverts_since(connection, T0, prompt_id="support"))
+        assert 0 == len(incidents.reverts_since(connection, T0, prompt_id="other"))
+        assert 0 == len(incidents.reverts_since(connection, T0 + SECOND))
 
 
 def test_windows_merge_what_comes_in_pieces(any_store: Store) -> None:

@@ -234,7 +234,7 @@ def _judge(
     note = plan.why
     if found.forgotten:
         note = "; ".join(filter(None, (note, "the log no longer holds all of its calls")))
-    if found.action is Action.REVERT:
+    if found.action in (Action.REVERT, Action.COUNTDOWN):
         return past(found, note), Standing.REVERTED
     if left_at - promotion.at < question.terms.length:
         good = found.verdict is Verdict.OK and found.candidate.calls >= CALLS_TO_BE_GOOD

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from watchdog.backtest.calls import Version, Windows, blocks_before
 from watchdog.core.judge import Progress, advance, begin, judge
 from watchdog.core.panel import Panel, assemble
-from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
+from watchdog.core.policy import Alert, Countdown, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import watch_id
 from watchdog.core.quiet_days import merged
 from watchdog.core.rules import Action
@@ -76,7 +76,7 @@ class Judged:
     @property
     def saved(self) -> float | None:
         """Failed calls that would not have been: those after the revert less what the baseline's rate makes of them."""
-        if self.action is not Action.REVERT or not self.baseline.calls:
+        if self.action not in (Action.REVERT, Action.COUNTDOWN) or not self.baseline.calls:
             return None
         return self.failures_after - self.baseline.failures / self.baseline.calls * self.calls_after
 
@@ -118,7 +118,7 @@ def judged(platform: PromptPlatform, given: Candidate, terms: Terms) -> Judged:
     action = _action(decision)
     acted_at = None if action is None or last is None else last + WINDOW + lag
     failures = calls = 0
-    if action in (Action.REVERT, Action.SUGGEST) and acted_at is not None:
+    if action in (Action.REVERT, Action.COUNTDOWN, Action.SUGGEST) and acted_at is not None:
         limit = acted_at + LONGEST_AFTERMATH
         for start, window in stream:
             if start >= limit:
@@ -182,6 +182,8 @@ def _action(decision: Decision) -> Action | None:
     match decision:
         case Revert():
             return Action.REVERT
+        case Countdown():
+            return Action.COUNTDOWN
         case Suggest():
             return Action.SUGGEST
         case Alert():

@@ -41,6 +41,17 @@ StoreOption = Annotated[
 ]
 
 
+IncidentsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of incidents, or their beginnings.")]
+PromptArgument = Annotated[str, typer.Argument(metavar="PROMPT", help="Its slug.")]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who asks; default: the login name and the machine.")
+]
+NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Do not wait for the daemon's answer.")]
+ForOption = Annotated[
+    str | None, typer.Option("--for", metavar="DURATION", help="Such as 30m, 2h, 7d; default: until you end it.")
+]
+
+
 @app.command()
 def run(context: typer.Context, named: ConfigArgument = None, config: ConfigOption = None) -> None:
     """Guard the configured platform. Without a configuration, guard a sample platform with sample traffic."""
@@ -141,6 +152,141 @@ def show(
 
     with explained():
         reporting.show(identifier, config, store, as_json=as_json)
+
+
+@app.command()
+def approve(
+    identifiers: IncidentsArgument,
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Also all other reverts that are held for the same outage.")
+    ] = False,
+    by: ByOption = None,
+    no_wait: NoWaitOption = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a revert that is held, suggested or counting down. Now, whatever the guards on automatic ones say."""
+    from watchdog.cli import commanding
+
+    with explained():
+        asked = commanding.Asked(config=config, store=store, by=by, wait=not no_wait, as_json=as_json)
+        commanding.about_incidents("approve", identifiers, asked, fleet=fleet)
+
+
+@app.command()
+def cancel(
+    identifiers: IncidentsArgument,
+    by: ByOption = None,
+    no_wait: NoWaitOption = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop a revert that was not sent yet. The version stays, and is watched on; from then on you are only told."""
+    from watchdog.cli import commanding
+
+    with explained():
+        asked = commanding.Asked(config=config, store=store, by=by, wait=not no_wait, as_json=as_json)
+        commanding.about_incidents("cancel", identifiers, asked)
+
+
+@app.command()
+def undo(
+    identifiers: IncidentsArgument,
+    by: ByOption = None,
+    no_wait: NoWaitOption = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a reverted version back on production. It is watched on, and not reverted by itself again."""
+    from watchdog.cli import commanding
+
+    with explained():
+        asked = commanding.Asked(config=config, store=store, by=by, wait=not no_wait, as_json=as_json)
+        commanding.about_incidents("undo", identifiers, asked)
+
+
+@app.command()
+def hold(
+    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="Slug of one prompt; none: all of them.")] = "",
+    lasting: ForOption = None,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="For those who find it on hold.")] = "",
+    by: ByOption = None,
+    no_wait: NoWaitOption = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write nothing to the platform. Watching and telling go on; what would be reverted waits for `approve`."""
+    from watchdog.cli import commanding
+
+    with explained():
+        asked = commanding.Asked(config=config, store=store, by=by, wait=not no_wait, as_json=as_json)
+        given = {"for_s": commanding.seconds_of(lasting), "why": commanding.reason_of(why)}
+        commanding.about_prompt("hold", prompt, asked, **given)
+
+
+@app.command()
+def resume(
+    prompt: Annotated[str, typer.Argument(metavar="[PROMPT]", help="As it was given to `hold`.")] = "",
+    by: ByOption = None,
+    no_wait: NoWaitOption = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """End a hold. Says what it left waiting for `approve`; reverts nothing of that by itself."""
+    from watchdog.cli import commanding
+
+    with explained():
+        asked = commanding.Asked(config=config, store=store, by=by, wait=not no_wait, as_json=as_json)
+        commanding.about_prompt("resume", prompt, asked)
+
+
+@app.command()
+def snooze(
+    prompt: PromptArgument,
+    lasting: ForOption = None,
+    off: Annotated[bool, typer.Option("--off", help="End it now.")] = False,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="For those who find it snoozed.")] = "",
+    by: ByOption = None,
+    no_wait: NoWaitOption = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say nothing about a prompt and do nothing to it for a while. It is judged on; what still stands is told then."""
+    from watchdog.cli import commanding
+
+    if (lasting is None) is not off:
+        stop(USAGE, "give --for and a duration, such as --for 2h, or --off")
+    with explained():
+        asked = commanding.Asked(config=config, store=store, by=by, wait=not no_wait, as_json=as_json)
+        given = {"for_s": commanding.seconds_of(lasting), "off": off, "why": commanding.reason_of(why)}
+        commanding.about_prompt("snooze", prompt, asked, **given)
+
+
+@app.command()
+def mute(
+    prompt: PromptArgument,
+    rule: Annotated[str, typer.Option("--rule", metavar="NAME", help="Only alerts of this rule.")] = "",
+    lasting: ForOption = None,
+    off: Annotated[bool, typer.Option("--off", help="Tell them again.")] = False,
+    by: ByOption = None,
+    no_wait: NoWaitOption = False,
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """No longer tell alerts of a prompt. What is suggested, counted down or reverted is told as ever."""
+    from watchdog.cli import commanding
+
+    with explained():
+        asked = commanding.Asked(config=config, store=store, by=by, wait=not no_wait, as_json=as_json)
+        given = {"for_s": commanding.seconds_of(lasting), "off": off, "rule": rule}
+        commanding.about_prompt("mute", prompt, asked, **given)
 
 
 @app.command()

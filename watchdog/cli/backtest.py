@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from watchdog.config.strength import Forecast
     from watchdog.core.rules import RuleSet
 
-_WOULD = {Action.REVERT: "revert", Action.SUGGEST: "suggest", Action.ALERT: "alert", None: "nothing"}
+_WOULD = {
+    Action.REVERT: "revert",
+    Action.COUNTDOWN: "count down",
+    Action.SUGGEST: "suggest",
+    Action.ALERT: "alert",
+    None: "nothing",
+}
+# A countdown that nobody stops is a revert.
+_REVERTS = (Action.REVERT, Action.COUNTDOWN)
 _PROMOTION = ("promoted", "versions", "verdict", "would", "after", "saved")
 _WITHOUT_AN_ANSWER = (Verdict.INCONCLUSIVE, Verdict.NO_DATA)
 # Columns of short phrases that are read as one.
@@ -159,7 +167,7 @@ def _tell_promotions(console: Console, pasts: tuple[PromptPast, ...], days: int,
             say(console, f"{p.prompt} {p.candidate}: {p.note}", style="dim")
         if p.judged is not None and (p.judged.action is not None or p.judged.verdict in _WITHOUT_AN_ANSWER):
             say(console, f"{p.prompt} {p.candidate}: {_reason(p.judged, environment)}")
-    reverted = [p.judged for p in promotions if p.judged is not None and p.judged.action is Action.REVERT]
+    reverted = [p.judged for p in promotions if p.judged is not None and p.judged.action in _REVERTS]
     saved = sum(j.saved or 0.0 for j in reverted)
     spared = f"; about {words.count(round(saved), 'failed call')} would have been spared" if round(saved) > 0 else ""
     say(

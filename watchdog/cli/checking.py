@@ -159,7 +159,9 @@ def _platform(settings: Settings) -> Iterator[Finding]:
                 yield Finding(what=access.need, ok=True, detail=f"{access.call} ({access.scope or 'no scope needed'})")
             else:
                 yield Finding(
-                    what=access.need, ok=False if is_needed(access, settings.watch.act) else None, detail=access.problem
+                    what=access.need,
+                    ok=False if is_needed(access, settings.most_of_all) else None,
+                    detail=access.problem,
                 )
         yield _skew(platform)
     finally:

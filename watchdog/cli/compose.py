@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
 
 from watchdog.clock import SystemClock
 from watchdog.config.swap import differences, needs_restart, swapped
+from watchdog.core.guards import Limits
 from watchdog.core.rules import Action
 from watchdog.core.terms import Evidence, Terms
 from watchdog.errors import NotifyError
 from watchdog.jobs.deps import Deps, Policy, Standing
+from watchdog.jobs.kill_switch import KillSwitch
 from watchdog.jobs.reload import Offer
 from watchdog.store.database import Store
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from watchdog.platforms.protocol import Access
     from watchdog.platforms.status_page import HttpStatusPages
 
+# Beside a SQLite database.
+HOLD_FILE = "hold"
 # A proxy may hold a request for as long again as we waited for it, and no less than this is safe.
 _SETTLE_FLOOR = timedelta(seconds=30)
 
@@ -46,7 +53,18 @@ def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock:
         clock=clock,
         standing=Standing(policy=policy_of(settings)),
         status_pages=status_pages_of(settings, clock),
+        thrown=kill_switch_of(settings, env).thrown,
     )
+
+
+def kill_switch_of(settings: Settings, env: Mapping[str, str]) -> KillSwitch:
+    """Raises: ConfigError: the database's address cannot be read."""
+    file = settings.guards.hold_file
+    if file is None:
+        url = make_url(settings.store.read_url(env))
+        if url.get_backend_name() == "sqlite" and url.database:
+            file = Path(url.database).with_name(HOLD_FILE)
+    return KillSwitch(file=file, env=env)
 
 
 def status_pages_of(settings: Settings, clock: Clock) -> HttpStatusPages | None:
@@ -152,6 +170,7 @@ def policy_of(settings: Settings) -> Policy:
         rules=settings.rules,
         terms=terms_of(settings),
         overrides=tuple((override.glob, override.rules) for override in settings.overrides),
+        acts=tuple((override.glob, override.act) for override in settings.overrides),
     )
 
 
@@ -165,6 +184,13 @@ def terms_of(settings: Settings) -> Terms:
         length=settings.watch.length,
         min_baseline_calls=settings.watch.min_baseline_calls,
         most=settings.watch.act,
+        countdown=settings.watch.countdown,
+        limits=Limits(
+            per_hour=settings.guards.per_hour,
+            per_day=settings.guards.per_day,
+            cooldown=settings.guards.cooldown,
+            oldest_target=settings.guards.oldest_target,
+        ),
         tick=settings.watch.tick,
         fast_tick=min(settings.watch.tick, timedelta(seconds=5)),
         recovery_deadline=settings.recovery.deadline,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from watchdog.store import events, findings, incidents, intakes, outbox, payloads, peers, watches
+from watchdog.core.rollback import SagaState
+from watchdog.store import commands, events, findings, incidents, intakes, outbox, payloads, peers, watches
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from watchdog.core.commands import Command
+    from watchdog.core.holds import Hold
     from watchdog.core.incident import Incident
     from watchdog.core.peers import Peer
     from watchdog.core.watch import Watch
@@ -83,12 +86,20 @@ def _peer_facts(peer: Peer) -> dict[str, Any]:
 def incident_facts(connection: Connection, incident: Incident) -> dict[str, Any]:
     """One incident with its history."""
     watch = watches.find_watch(connection, incident.watch_id)
+    bad = watch.candidate_label if watch else incident.saga.bad_version_id
+    good = watch.control_label if watch else incident.saga.target_version_id
+    if watch and incident.saga.undo_of:
+        bad, good = good, bad
     failing = payloads.find(connection, incident.id)
     return {
         "id": incident.id,
         "prompt": incident.prompt_slug,
-        "bad": watch.candidate_label if watch else incident.saga.bad_version_id,
-        "target": watch.control_label if watch else incident.saga.target_version_id,
+        "bad": bad,
+        "target": good,
+        "undo_of": incident.saga.undo_of or None,
+        "asked_by": incident.asked_by or None,
+        "due_at": moment(incident.saga.due_at),
+        "guard": incident.guard or None,
         "state": incident.state.value,
         "recovery": incident.recovery.value,
         "recovery_reason": incident.recovery_reason,
@@ -104,11 +115,62 @@ def incident_facts(connection: Connection, incident: Incident) -> dict[str, Any]
         "watch_id": incident.watch_id,
         "findings": finding_facts(connection, incident.id),
         "history": history_facts(connection, incident.id),
+        "commands": [command_facts(c) for c in commands.about(connection, incident.id)],
         "notices": [
             {"key": p.key, "state": p.state.value, "attempts": p.attempts, "error": p.error or None}
             for p in outbox.parcels(connection, thread=incident.id)
         ],
     }
+
+
+def command_facts(command: Command) -> dict[str, Any]:
+    """What somebody asked for, and what came of it; `outcome` is null until it was executed."""
+    return {
+        "id": command.id,
+        "command": command.kind.value,
+        "subject": command.subject,
+        "arguments": dict(command.arguments),
+        "by": command.by,
+        "requested_at": moment(command.requested_at),
+        "executed_at": moment(command.executed_at),
+        "outcome": command.outcome.value if command.outcome else None,
+        "answer": command.answer or None,
+    }
+
+
+def hold_facts(hold: Hold) -> dict[str, Any]:
+    """`prompt` is null where all are meant, `until` where somebody has to end it."""
+    return {
+        "kind": hold.kind.value,
+        "source": hold.source.value,
+        "prompt": hold.slug or None,
+        "rule": hold.rule or None,
+        "since": moment(hold.since),
+        "until": moment(hold.until),
+        "by": hold.by,
+        "why": hold.why or None,
+    }
+
+
+_WAITS = {
+    SagaState.COUNTDOWN: "a countdown is going on",
+    SagaState.HELD: "a revert is held",
+    SagaState.AWAIT_APPROVAL: "a revert is suggested",
+}
+
+
+def waiting_facts(connection: Connection) -> list[dict[str, Any]]:
+    """Incidents about which a person may decide now, oldest first."""
+    return [
+        {
+            "id": i.id,
+            "prompt": i.prompt_slug,
+            "state": i.state.value,
+            "what": f"{_WAITS[i.state]}{f', due at {moment(i.saga.due_at)}' if i.state is SagaState.COUNTDOWN else ''}",
+            "due_at": moment(i.saga.due_at),
+        }
+        for i in incidents.in_state(connection, _WAITS)
+    ]
 
 
 def finding_facts(connection: Connection, subject: str) -> list[dict[str, Any]]:

@@ -40,7 +40,13 @@ _COLOURS = {
     Verdict.INCONCLUSIVE: "yellow",
     Verdict.NO_DATA: "dim",
 }
-_DONE = {"revert": "would revert", "suggest": "would suggest a revert", "alert": "would alert", "none": "nothing to do"}
+_DONE = {
+    "revert": "would revert",
+    "countdown": "would count down to a revert",
+    "suggest": "would suggest a revert",
+    "alert": "would alert",
+    "none": "nothing to do",
+}
 _LONGEST_NAME = 34
 
 

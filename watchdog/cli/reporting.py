@@ -11,14 +11,15 @@ from rich.table import Table
 from watchdog.cli import facts
 from watchdog.cli.exits import FAILED, out, say, stop
 from watchdog.cli.where import store_to_read
-from watchdog.core import words
+from watchdog.clock import SystemClock
+from watchdog.core import phrasing, words
 from watchdog.core.clusters import Report
 from watchdog.core.judgement import Reading, ReadingState
 from watchdog.core.ledger import Entry
 from watchdog.core.quiet_days import describe
 from watchdog.errors import StoreUnusable
 from watchdog.notify.harmless import one_line
-from watchdog.store import calibrations, journal, outbox, watches
+from watchdog.store import calibrations, holds, journal, outbox, watches
 from watchdog.store import incidents as incident_rows
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ _COLOURS = {
     "upstream_suspected": "magenta",
     "needs_human": "red bold",
     "held": "yellow",
+    "countdown": "yellow",
+    "await_approval": "yellow",
+    "cancelled": "dim",
     "inconclusive": "yellow",
     "unverified": "yellow",
     "verifying": "yellow",
@@ -47,7 +51,7 @@ _COLOURS = {
 
 
 def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
-    database = _opened(config, store)
+    database = opened(config, store)
     with database.read() as connection:
         rows = [facts.watch_facts(connection, w) for w in watches.all_watches(connection, limit=20)]
         pointers = journal.pointers_seen(connection)
@@ -56,8 +60,12 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
         learned = {
             pointers[r.prompt_id].slug: r for r in calibrations.all_records(connection) if r.prompt_id in pointers
         }
-        value = {
+        # By the daemon's clock, as far as it got: that of a sample is faster than ours.
+        held = holds.in_force(connection, polled or SystemClock().now())
+        value: dict[str, Any] = {
             "store": database.name,
+            "holds": [facts.hold_facts(hold) for hold in held],
+            "waiting_for_a_human": facts.waiting_facts(connection),
             "prompts": len(pointers),
             "last_poll_at": facts.moment(polled),
             "notices_waiting": len(unsent),
@@ -66,9 +74,13 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
             "calibrations": [_calibration(slug, learned[slug]) for slug in sorted(learned)],
         }
     if as_json:
-        _print_json(value)
+        print_json(value)
         return
     console = out()
+    for hold in held:
+        say(console, phrasing.sentence(hold.sentence), style="yellow")
+    for row in value["waiting_for_a_human"]:
+        say(console, f"{row['prompt']}: {row['what']} ({row['id'][:8]}); `promptwatch approve` or `cancel` it")
     say(
         console,
         f"{words.count(len(pointers), 'prompt')} known, platform last read {words.clock_time(polled)}, "
@@ -126,11 +138,11 @@ def _calibration(slug: str, learned: QuietRecord) -> dict[str, Any]:
 
 
 def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: int) -> None:
-    database = _opened(config, store)
+    database = opened(config, store)
     with database.read() as connection:
         rows = [facts.incident_facts(connection, i) for i in incident_rows.all_incidents(connection, limit=limit)]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     console = out()
     if not rows:
@@ -156,7 +168,7 @@ def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: i
 
 
 def show(identifier: str, config: Path | None, store: str | None, *, as_json: bool) -> None:
-    database = _opened(config, store)
+    database = opened(config, store)
     with database.read() as connection:
         found_incidents, found_watches = facts.by_prefix(connection, identifier)
         if len(found_incidents) + len(found_watches) != 1:
@@ -173,7 +185,7 @@ def show(identifier: str, config: Path | None, store: str | None, *, as_json: bo
             value["watch"] = facts.watch_facts(connection, watch)
             value["watch"]["history"] = facts.history_facts(connection, watch.id)
     if as_json:
-        _print_json(value)
+        print_json(value)
     else:
         _show(out(), value)
 
@@ -188,6 +200,9 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             (
                 ("prompt", incident["prompt"]),
                 ("rollback", f"{incident['bad']} -> {incident['target']}: {incident['state']}"),
+                *([("undoes", incident["undo_of"])] if incident["undo_of"] else []),
+                *([("due at", incident["due_at"])] if incident["state"] == "countdown" else []),
+                *([("asked for by", incident["asked_by"])] if incident["asked_by"] else []),
                 ("recovery", f"{incident['recovery']}: {incident['recovery_reason']}"),
                 ("audit entry", incident["audit_id"] or words.NOTHING),
                 ("compare", incident["compare_url"] or words.NOTHING),
@@ -225,6 +240,9 @@ def _show(console: Console, value: dict[str, Any]) -> None:
         for event in events:
             arrow = f"{event['from'] or '-'} -> {event['to']}"
             say(console, f"{event['at']}  {title:<8}  {arrow:<24}  {event['detail']}")
+    for asked in incident["commands"] if incident else ():
+        answer = asked["answer"] or "not executed yet"
+        say(console, f"{asked['requested_at']}  Command   {asked['command']} by {asked['by']}: {answer}")
 
 
 def _findings(console: Console, findings: list[dict[str, Any]]) -> None:
@@ -313,9 +331,9 @@ def _coloured(cell: str) -> str:
     return f"[{colour}]{escape(cell)}[/]" if colour else escape(cell)
 
 
-def _opened(config: Path | None, store: str | None) -> Store:
+def opened(config: Path | None, store: str | None, *, read_only: bool = True) -> Store:
     """Raises: StoreUnusable: nothing there to read yet."""
-    database = store_to_read(config, store)
+    database = store_to_read(config, store, read_only=read_only)
     found, wanted = database.revision()
     if found != wanted:
         what = (
@@ -325,5 +343,5 @@ def _opened(config: Path | None, store: str | None) -> Store:
     return database
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")

@@ -78,7 +78,7 @@ def _require_access(platform: PromptPlatform, settings: Settings) -> None:
     none. A platform that is merely down is waited for.
     """
     refused = [
-        access for access in platform.access() if access.problem is not None and is_needed(access, settings.watch.act)
+        access for access in platform.access() if access.problem is not None and is_needed(access, settings.most_of_all)
     ]
     if not refused:
         return

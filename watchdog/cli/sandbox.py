@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from watchdog.cli.compose import platform_of, policy_of, status_pages_of
+from watchdog.cli.compose import kill_switch_of, platform_of, policy_of, status_pages_of
 from watchdog.clock import ScaledClock, SystemClock
 from watchdog.config.packs import load_rules
 from watchdog.config.secret import SecretRef
@@ -73,6 +73,7 @@ class Sandbox:
             clock=self.clock,
             standing=Standing(policy=self._policy()),
             status_pages=status_pages_of(self.settings, self.clock),
+            thrown=kill_switch_of(self.settings, os.environ).thrown,
         )
 
     def _policy(self) -> Policy:

@@ -43,9 +43,9 @@ def required_settings(config: Path | None) -> Settings:
     return settings
 
 
-def store_to_read(config: Path | None, store: str | None) -> Store:
+def store_to_read(config: Path | None, store: str | None, *, read_only: bool = True) -> Store:
     """
-    The daemon's database, read-only.
+    The daemon's database; SQLite that nobody has written yet is not made.
 
     Raises: ConfigError, StoreUnusable.
     """
@@ -55,7 +55,11 @@ def store_to_read(config: Path | None, store: str | None) -> Store:
         url = settings.store.read_url(os.environ)
     else:
         stop(USAGE, f"no {DEFAULT_CONFIG} here; name one with --config, or the daemon's database with --store")
-    return Store(url, read_only=url.startswith("sqlite"))
+    looking = Store(url, read_only=url.startswith("sqlite"))
+    if read_only:
+        return looking
+    looking.close()
+    return Store(url)
 
 
 def _given(store: str) -> str:

@@ -30,10 +30,21 @@ _METHODS = {
     Method.KS: "the Kolmogorov-Smirnov test",
     Method.FIXED: "the exact binomial test",
 }
-_VERBS = {Action.ALERT: "alerts", Action.SUGGEST: "suggests a revert", Action.REVERT: "reverts"}
+_VERBS = {
+    Action.ALERT: "alerts",
+    Action.SUGGEST: "suggests a revert",
+    Action.COUNTDOWN: "announces a revert, and makes it when nobody stops it,",
+    Action.REVERT: "reverts",
+}
+_MAY = {
+    Action.ALERT: "alert",
+    Action.SUGGEST: "suggest a revert",
+    Action.COUNTDOWN: "revert after a countdown",
+    Action.REVERT: "revert by itself",
+}
 # A limit that the baseline itself breaks cannot tell the versions apart.
 _AND_NOT_BEFORE = "and the baseline's, where there is one, is not"
-_MILDEST_FIRST = (Action.ALERT, Action.SUGGEST, Action.REVERT)
+_MILDEST_FIRST = tuple(Action)
 
 
 def check(settings: Settings, env: Mapping[str, str], traffic: Sequence[Traffic] = ()) -> Report:
@@ -84,7 +95,7 @@ def _rule_line(rule: Rule, rules: RuleSet, act: Action) -> RuleLine:
 def _override(override: PromptRules, settings: Settings) -> Override:
     common, own = settings.rules, override.rules
     names = {rule.name for rule in own.rules}
-    lines = [_rule_line(rule, own, settings.watch.act) for rule in own.rules]
+    lines = [_rule_line(rule, own, settings.act_for(override)) for rule in own.rules]
     shared = [
         (line, common.alpha_of(rule)) for rule, line in zip(own.rules, lines, strict=True) if rule in common.rules
     ]
@@ -170,10 +181,21 @@ def _summary(settings: Settings) -> Iterator[str]:
     match watch.act:
         case Action.ALERT:
             yield "The watchdog may only alert."
+        case Action.COUNTDOWN:
+            length = duration_text(watch.countdown)
+            yield f"The watchdog may revert by itself after a countdown of {length}, which a person can cancel."
         case Action.SUGGEST:
             yield "The watchdog may suggest a revert; a person decides."
         case Action.REVERT:
             yield "The watchdog may revert by itself."
+    for override in settings.overrides:
+        if override.act is not None:
+            yield f'About "{override.glob}" it may at most {_MAY[override.act]}.'
+    guards = settings.guards
+    yield (
+        f"At most {guards.per_hour} automatic reverts in an hour and {guards.per_day} in a day; of one prompt the next "
+        f"after {duration_text(guards.cooldown)}, twice that after the second, and so on."
+    )
     yield f"Notices go to {_receiver(settings)}."
     yield from _evidence(settings)
 
@@ -224,7 +246,7 @@ def _strength(traffic: Traffic, settings: Settings) -> Strength:
 
 def _warnings(settings: Settings, traffic: Sequence[Traffic]) -> Iterator[str]:
     watch = settings.watch
-    if watch.act is not Action.REVERT:
+    if settings.most_of_all not in (Action.REVERT, Action.COUNTDOWN):
         yield f'watch.act = "{watch.act.value}": nothing is ever reverted by itself'
     if silenced := [glob for glob in watch.prompts if glob in watch.exclude or "*" in watch.exclude]:
         yield f"watch.exclude takes away all that {_quoted(tuple(silenced))} in watch.prompts names"

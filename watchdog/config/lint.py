@@ -34,6 +34,7 @@ _LARGE_RATIO = 3.0
 # A margin is inside the noise where the rule sees nothing smaller than so many times the margin.
 _SEVERAL = 5.0
 _MOST_CALLS_PER_S = 1000.0
+_REVERTS = (Action.REVERT, Action.COUNTDOWN)
 _VALUES = (Metric.LATENCY, Metric.COST)
 
 
@@ -46,12 +47,13 @@ def findings(settings: Settings, traffic: Sequence[Traffic] = ()) -> tuple[str, 
     """
     found: list[str] = []
     known: set[Rule] = set()
-    for name, rules in (("", settings.rules), *((f'"{o.glob}"', o.rules) for o in settings.overrides)):
+    overrides = ((f'"{o.glob}"', o.rules, settings.act_for(o)) for o in settings.overrides)
+    for name, rules, act in (("", settings.rules, settings.watch.act), *overrides):
         prefix = f"for {name}: " if name else ""
         fresh = [rule for rule in rules.rules if rule not in known]
         known.update(fresh)
-        found += [f"{prefix}{text}" for text in _of_set(rules, settings.watch)] if fresh or not name else []
-        found += [f"{prefix}{text}" for rule in fresh for text in _of_rule(rule, rules, settings.watch)]
+        found += [f"{prefix}{text}" for text in _of_set(rules, act)] if fresh or not name else []
+        found += [f"{prefix}{text}" for rule in fresh for text in _of_rule(rule, rules, settings.watch, act)]
     found += _of_overrides(settings)
     for seen in traffic:
         rules = settings.rules_for(seen.prompt) if seen.prompt else settings.rules
@@ -59,16 +61,16 @@ def findings(settings: Settings, traffic: Sequence[Traffic] = ()) -> tuple[str, 
     return tuple(dict.fromkeys(found))
 
 
-def _of_set(rules: RuleSet, watch: WatchSettings) -> Iterator[str]:
-    if watch.act is Action.REVERT and not any(rule.action is Action.REVERT for rule in rules.rules):
-        yield 'no rule has action = "revert": nothing is ever reverted by itself'
+def _of_set(rules: RuleSet, act: Action) -> Iterator[str]:
+    if act in _REVERTS and not any(rule.action in _REVERTS for rule in rules.rules):
+        yield 'no rule has action = "revert" or "countdown": nothing is ever reverted by itself'
     if not any(rule.statistic is Statistic.LIMIT for rule in rules.rules):
         yield 'no rule has statistic = "limit": a prompt without a baseline is not protected at all'
     if rules.threshold is ThresholdMode.CERTIFIED and not any(_is_certifiable(rule) for rule in rules.rules):
         yield 'threshold = "certified" changes nothing: no rule here has a certified threshold'
 
 
-def _of_rule(rule: Rule, rules: RuleSet, watch: WatchSettings) -> Iterator[str]:
+def _of_rule(rule: Rule, rules: RuleSet, watch: WatchSettings, act: Action) -> Iterator[str]:
     share = rules.alpha_of(rule)
     if share < _HOPELESS_ALPHA:
         yield f"rule {rule.name} can hardly ever trip: its weight leaves it {share:.1g} of alpha"
@@ -83,8 +85,8 @@ def _of_rule(rule: Rule, rules: RuleSet, watch: WatchSettings) -> Iterator[str]:
     if rule.min_calls > most:
         length = duration_text(watch.length)
         yield f"rule {rule.name} can never trip: no watch of {length} has min_calls = {rule.min_calls:,} calls"
-    quicker = [other.name for other in rules.rules if other.metric is rule.metric and other.action is Action.REVERT]
-    if rule.action is Action.SUGGEST and quicker and watch.act is Action.REVERT:
+    quicker = [other.name for other in rules.rules if other.metric is rule.metric and other.action in _REVERTS]
+    if rule.action is Action.SUGGEST and quicker and act in _REVERTS:
         # An incident opens with the first rule that trips and does more than alert; the judging ends there.
         yield (
             f"rule {rule.name} suggests, {', '.join(quicker)} would revert: where {rule.name} trips first, the "

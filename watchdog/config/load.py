@@ -10,6 +10,7 @@ from watchdog.config.ruling import Ruling, rule_on
 from watchdog.config.schema import ConfigTable, SlackTable
 from watchdog.config.settings import (
     EvidenceSettings,
+    GuardSettings,
     LogSettings,
     PlatformSettings,
     RecoverySettings,
@@ -84,8 +85,16 @@ def _settings(table: ConfigTable, ruling: Ruling, path: Path, folder: Path) -> S
             length=watch.length,
             min_baseline_calls=watch.min_baseline_calls,
             act=watch.act,
+            countdown=watch.countdown,
             tick=watch.tick,
             segment_by=watch.segment_by,
+        ),
+        guards=GuardSettings(
+            per_hour=table.guards.per_hour,
+            per_day=table.guards.per_day,
+            cooldown=table.guards.cooldown,
+            oldest_target=table.guards.oldest_target,
+            hold_file=table.guards.hold_file,
         ),
         recovery=RecoverySettings(deadline=table.recovery.deadline),
         status=StatusSettings(pages=dict(table.status)),

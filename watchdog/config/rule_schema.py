@@ -45,6 +45,8 @@ ALPHA = number(above=0.0, below=0.5, what="the share of harmless promotions that
 THRESHOLD = choice(ThresholdMode)
 PACK_NAME = text('the name of a built-in pack, or the path of a TOML file such as "rules/support.toml"', r"\S(.*\S)?")
 RULE_NAME = text("a rule's name: small letters, digits and _, at most 40, a letter first", r"[a-z][a-z0-9_]{0,39}")
+# What follows from a rule of a pack that does not say: nobody has seen it work yet.
+NEW_RULES_ACT = Action.ALERT
 ALPHA_MEANS = (
     "At most this share of harmless promotions trips any rule, during the whole watch and however often one looks."
 )
@@ -99,7 +101,11 @@ class ChangeTable(Table):
             "not need it; it is for calls that fail in bursts."
         ),
     ] = None
-    action: Annotated[Action | None, choice(Action), means("What follows. `watch.act` may allow less.")] = None
+    action: Annotated[
+        Action | None,
+        choice(Action),
+        means("What follows; a rule that does not say is new, and is only observed. `act` may allow less."),
+    ] = None
     severity: Annotated[
         Severity | None,
         choice(Severity),
@@ -213,7 +219,7 @@ _AS_GIVEN = (
 
 def to_rule(name: str, table: RuleTable) -> Rule:
     """The rule that the table means; the table has no misfits."""
-    given: Mapping[str, float | int | Action | Severity | Method] = {
+    given: Mapping[str, float | int | Action | Severity | Method] = {"action": NEW_RULES_ACT} | {
         key: value for key in _AS_GIVEN if (value := getattr(table, key)) is not None
     }
     return Rule(

@@ -99,7 +99,7 @@ def _override(
         changes=(inherited, own),
     )
     rules = replace(rules, source=f"{rules.source}, for {override.match}")
-    return PromptRules(glob=override.match, rules=rules), issues + more
+    return PromptRules(glob=override.match, rules=rules, act=override.act), issues + more
 
 
 def _readable_rules(document: Document, surroundings: Surroundings) -> RulesTable:
@@ -124,6 +124,7 @@ def _readable_overrides(document: Document, surroundings: Surroundings) -> Itera
                 index,
                 PromptsTable.model_construct(
                     match=match if isinstance(match, str) else "",
+                    act=None,
                     packs=_readable_packs(document, (*at, "packs")),
                     alpha=None,
                     threshold=None,

@@ -40,6 +40,7 @@ from watchdog.config.settings import (
     COMPARE_PLACEHOLDERS,
     PLATFORM_PATHS,
     EvidenceSettings,
+    GuardSettings,
     LogFormat,
     LogLevel,
     LogSettings,
@@ -67,6 +68,18 @@ def _existing_file() -> Kind:
         path = surroundings.folder / text_of(value)
         if not path.is_file():
             raise ValueError(f"there is no file {quoted(str(path))}")
+        return path
+
+    return Kind(allowed=allowed, parse=parse, schema=matching(".+"))
+
+
+def _some_file() -> Kind:
+    allowed = "the path of a file, which need not be there, relative to the folder of this file"
+
+    def parse(value: object, surroundings: Surroundings) -> Path:
+        path = surroundings.folder / text_of(value)
+        if path.is_dir():
+            raise ValueError(f"{quoted(str(path))} is a folder")
         return path
 
     return Kind(allowed=allowed, parse=parse, schema=matching(".+"))
@@ -174,6 +187,14 @@ class WatchTable(Table):
             "work first."
         ),
     ] = WatchSettings.act
+    countdown: Annotated[
+        timedelta,
+        duration("1m", "24h"),
+        means(
+            'How long a revert by a rule with `action = "countdown"` is announced before it is made. A person can '
+            "cancel it meanwhile; so do numbers that come back."
+        ),
+    ] = WatchSettings.countdown
     tick: Annotated[
         timedelta,
         duration("1s", "10m"),
@@ -211,6 +232,11 @@ class PromptsTable(Table):
     """Rules for some prompts only."""
 
     match: Annotated[str, _GLOB, means("Slugs of the prompts that this table is for, as in `watch.prompts`.")]
+    act: Annotated[
+        Action | None,
+        choice(Action),
+        means("The most that may be done about these prompts, more or less, instead of `watch.act`."),
+    ] = None
     packs: Annotated[
         list[Annotated[str, PACK_NAME]] | None,
         means("Packs for these prompts, instead of those in `rules.packs`."),
@@ -220,6 +246,36 @@ class PromptsTable(Table):
     change: Annotated[
         dict[str, ChangeTable], KeyedBy(RULE_NAME), means("Changes of single keys of these rules, by their names.")
     ] = Field(default_factory=dict)
+
+
+class GuardsTable(Table):
+    per_hour: Annotated[
+        int,
+        count(0, 1000),
+        means("Automatic reverts of all prompts together within an hour, at most; what is more is held for a person."),
+    ] = GuardSettings.per_hour
+    per_day: Annotated[int, count(0, 10_000), means("The same within 24 hours.")] = GuardSettings.per_day
+    cooldown: Annotated[
+        timedelta,
+        duration("1m", "7d"),
+        means(
+            "After an automatic revert of a prompt its next one has to wait so long; twice as long after the second, "
+            "and so on, at most 7 days. After 30 days without one it begins anew."
+        ),
+    ] = GuardSettings.cooldown
+    oldest_target: Annotated[
+        timedelta,
+        duration("1h", "3650d"),
+        means("A version that left production longer ago than this is suggested, and not put back unasked."),
+    ] = GuardSettings.oldest_target
+    hold_file: Annotated[
+        Path | None,
+        _some_file(),
+        means(
+            "While this file is there nothing is written to the platform; its first line is the reason. Not set: "
+            "`hold` in the folder of the SQLite database; with PostgreSQL none."
+        ),
+    ] = GuardSettings.hold_file
 
 
 class RecoveryTable(Table):
@@ -333,6 +389,7 @@ class ConfigTable(Table):
     prompts: Annotated[
         list[PromptsTable], means("Rules for some prompts only. The first table whose `match` fits counts.")
     ] = Field(default_factory=list)
+    guards: Annotated[GuardsTable, means("How much may be done without a person, and the kill switch.")] = GuardsTable()
     recovery: Annotated[RecoveryTable, means("After a revert.")] = RecoveryTable()
     status: Annotated[
         dict[str, Annotated[str, status_page("https://status.openai.com")]],

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from watchdog.config.secret import SecretRef
 from watchdog.config.urls import store_address
+from watchdog.core.guards import Limits
 from watchdog.core.rules import Action
 from watchdog.errors import ConfigError, ConfigIssue
 
@@ -102,6 +103,7 @@ class WatchSettings:
         length: how long a promotion is watched.
         min_baseline_calls: with fewer, rules that compare with the baseline say nothing.
         act: the most that the watchdog may do, whatever a rule asks for.
+        countdown: so long a revert is announced before it is made, where the rule counts down.
         tick: seconds between two looks, as a duration; the first minutes of a watch are looked at more often.
         segment_by: label of a call (a task, a route, a tenant) whose values are compared each with its own baseline;
             empty for none.
@@ -114,8 +116,26 @@ class WatchSettings:
     length: timedelta = timedelta(hours=24)
     min_baseline_calls: int = 50
     act: Action = Action.REVERT
+    countdown: timedelta = timedelta(minutes=5)
     tick: timedelta = timedelta(seconds=30)
     segment_by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardSettings:
+    """
+    Attributes:
+        per_hour, per_day: automatic reverts of all prompts together, at most.
+        cooldown: after an automatic revert of a prompt, until its next one; doubles with each.
+        oldest_target: a version that left production longer ago is only suggested.
+        hold_file: absolute; nothing is written while it is there. None: `hold` beside a SQLite database.
+    """
+
+    per_hour: int = Limits.per_hour
+    per_day: int = Limits.per_day
+    cooldown: timedelta = Limits.cooldown
+    oldest_target: timedelta = Limits.oldest_target
+    hold_file: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,10 +245,12 @@ class PromptRules:
     Attributes:
         glob: on the prompt's slug.
         rules: complete: the common rules with this override's changes.
+        act: the most that may be done about these prompts; None for what holds for all.
     """
 
     glob: str
     rules: RuleSet
+    act: Action | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +269,7 @@ class Settings:
     platform: PlatformSettings
     rules: RuleSet
     watch: WatchSettings = WatchSettings()
+    guards: GuardSettings = GuardSettings()
     recovery: RecoverySettings = RecoverySettings()
     status: StatusSettings = field(default_factory=StatusSettings)
     evidence: EvidenceSettings = EvidenceSettings()
@@ -261,10 +284,20 @@ class Settings:
         """The rules that judge promotions of this prompt: of the first override whose glob matches, else `rules`."""
         return next((o.rules for o in self.overrides if fnmatchcase(slug, o.glob)), self.rules)
 
+    def act_for(self, override: PromptRules | None) -> Action:
+        """The most that may be done about the prompts of this override; of all others where it is None."""
+        return self.watch.act if override is None or override.act is None else override.act
+
+    @property
+    def most_of_all(self) -> Action:
+        """The most that may be done about any prompt."""
+        acts = (self.act_for(override) for override in (None, *self.overrides))
+        return max(acts, key=tuple(Action).index)
+
     @property
     def digest(self) -> str:
         """SHA-256, in hex, over all that decides what the daemon does; where the file lies is not part of it."""
-        overrides = [(o.glob, o.rules.digest) for o in self.overrides]
+        overrides = [(o.glob, o.rules.digest, o.act) for o in self.overrides]
         content = {**asdict(self), "rules": self.rules.digest, "overrides": overrides}
         for name in ("file", "packs"):
             del content[name]

@@ -19,7 +19,7 @@ _FIXED_OF_WATCH = ("environment", "segment_by")
 
 def swapped(standing: Settings, read: Settings) -> Settings:
     """
-    The standing settings with everything of the read ones that can be taken over: rules, overrides, recovery,
+    The standing settings with everything of the read ones that can be taken over: rules, overrides, guards, recovery,
     evidence, and the terms of a watch.
     """
     watch: WatchSettings = replace(
@@ -31,6 +31,7 @@ def swapped(standing: Settings, read: Settings) -> Settings:
         overrides=read.overrides,
         packs=read.packs,
         watch=watch,
+        guards=replace(read.guards, hold_file=standing.guards.hold_file),
         recovery=read.recovery,
         evidence=read.evidence,
     )
@@ -42,13 +43,16 @@ def needs_restart(standing: Settings, read: Settings) -> tuple[str, ...]:
         name for table in _FIXED_TABLES for name in _differing(table, getattr(standing, table), getattr(read, table))
     ]
     of_watch = [f"watch.{name}" for name in _changed_names(standing.watch, read.watch) if name in _FIXED_OF_WATCH]
-    return (*found, *of_watch)
+    # The file that holds everything: the daemon was told at its start where to look.
+    of_guards = [f"guards.{name}" for name in _changed_names(standing.guards, read.guards) if name == "hold_file"]
+    return (*found, *of_watch, *of_guards)
 
 
 def differences(standing: Settings, read: Settings) -> tuple[str, ...]:
     """What a swap changes, one short phrase each, for people; empty where nothing changes."""
     return (
         *(f"watch.{name}" for name in _changed_names(standing.watch, read.watch)),
+        *(f"guards.{name}" for name in _changed_names(standing.guards, read.guards)),
         *(f"recovery.{name}" for name in _changed_names(standing.recovery, read.recovery)),
         *(f"evidence.{name}" for name in _changed_names(standing.evidence, read.evidence)),
         *_of_rules(standing.rules, read.rules),
@@ -70,8 +74,8 @@ def _of_rules(standing: RuleSet, read: RuleSet) -> Iterator[str]:
 
 
 def _of_overrides(standing: Settings, read: Settings) -> Iterator[str]:
-    before = {override.glob: override.rules.digest for override in standing.overrides}
-    after = {override.glob: override.rules.digest for override in read.overrides}
+    before = {override.glob: (override.rules.digest, override.act) for override in standing.overrides}
+    after = {override.glob: (override.rules.digest, override.act) for override in read.overrides}
     for glob in dict.fromkeys((*before, *after)):
         if before.get(glob) != after.get(glob):
             yield f"rules for {glob}"

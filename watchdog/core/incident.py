@@ -23,7 +23,7 @@ class Recovery(Enum):
     RECOVERED = "recovered"
     UPSTREAM_SUSPECTED = "upstream_suspected"  # still worse: the fault is upstream of the prompt
     UNVERIFIED = "unverified"  # too few calls before the deadline
-    VOID = "void"  # there was no revert, or somebody moved the pointer meanwhile
+    VOID = "void"  # there was no revert, or it was an undo, or somebody moved the pointer meanwhile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,9 @@ class Incident:
         restored: the restored version's calls since the revert, merged.
         fleet: id of the incident with which an outage of many prompts began, when this one is held for it; empty
             otherwise.
+        asked_by: who approved it, or asked for the undo; empty where no person did.
+        intended_at: when the last intent was written; None before the first.
+        guard: short name of the guard that holds it, or held it last; empty where none did.
     """
 
     saga: Saga
@@ -60,6 +63,14 @@ class Incident:
     closed_at: datetime | None
     config_digest: str
     fleet: str = ""
+    asked_by: str = ""
+    intended_at: datetime | None = None
+    guard: str = ""
+
+    @property
+    def thread(self) -> str:
+        """In which people are told of it: an undo goes on in the thread of what it undoes."""
+        return self.saga.undo_of or self.saga.id
 
     @property
     def id(self) -> str:

@@ -136,7 +136,7 @@ class Judgement:
 
 
 # Severity is data: later is worse.
-_ACTIONS = (Action.ALERT, Action.SUGGEST, Action.REVERT)
+_ACTIONS = tuple(Action)
 _SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 
 

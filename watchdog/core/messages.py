@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from watchdog.core import phrasing, words
+from watchdog.core import guards, phrasing, undo_messages, words
 from watchdog.core.diagnosis import conclusion
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.judgement import Reading
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from watchdog.core.model import Promotion
     from watchdog.core.upstream import Finding
     from watchdog.core.watch import Watch
 
@@ -31,12 +32,21 @@ def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
     match incident.state:
         case SagaState.HELD:
             headline = f"{slug}: {bad} made production worse; NOT reverted, a guard holds"
-            held = f"Reverting to {good} was held: {incident.recovery_reason}."
-            step = f"{arithmetic} {held} Promote {good} by hand if you agree."
+            step = f"{arithmetic} {_held(incident, good)}"
         case SagaState.AWAIT_APPROVAL:
             worse = phrasing.worse(bad, late=incident.tripped[0].get("late") is not None)
             headline = f"{slug}: {worse}; reverting to {good} is suggested"
-            step = f"{arithmetic} Promote {good} on the platform to go back; the watchdog does not do it by itself."
+            why = f"It is not done unasked: {incident.recovery_reason}. " if incident.recovery_reason else ""
+            step = f"{arithmetic} {why}{_ask(incident, bad, good)}"
+        case SagaState.COUNTDOWN:
+            due_at = incident.saga.due_at or at
+            headline = f"{slug}: {bad} made production worse; reverting to {good} at {due_at:%H:%M:%S} UTC"
+            step = (
+                f"{arithmetic} {bad} -> {good} is reverted at {words.clock_time(due_at)}, in "
+                f"{words.duration(due_at - at)}, unless you stop it: `promptwatch cancel {incident.id[:8]}`. "
+                f"`promptwatch approve {incident.id[:8]}` does it at once. Should the numbers come back by then, it is "
+                "cancelled by itself."
+            )
         case _:
             headline = f"{slug}: {bad} made production worse; reverting to {good}"
             step = f"{arithmetic} Reverting {bad} -> {good} now."
@@ -45,8 +55,24 @@ def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
 
 def progressed(incident: Incident, watch: Watch, event: Event, why: str, at: datetime) -> Notice | None:
     """The message for one step of the saga; None for steps that nobody needs to hear of."""
+    if incident.saga.undo_of:
+        return undo_messages.progressed(incident, watch, event, why, at)
     slug, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
     match incident.state:
+        case SagaState.INTENT if event in (Event.INTENDED, Event.APPROVED):
+            headline = f"{slug}: {bad} made production worse; reverting to {good}"
+            step = f"{phrasing.sentence(why)} Reverting {bad} -> {good} now."
+            return _notice(incident, watch, at, f"intended:{incident.token}", Tone.ALARM, headline, step)
+        case SagaState.HELD if event is Event.HELD:
+            headline = f"{slug}: {bad} made production worse; NOT reverted, a guard holds"
+            return _notice(incident, watch, at, f"held:{incident.token}", Tone.ALARM, headline, _held(incident, good))
+        case SagaState.CANCELLED:
+            headline = f"{slug}: reverting {bad} was cancelled; it stays on production"
+            step = (
+                f"{phrasing.sentence(why)} {bad} stays, and is judged on. A promotion has one incident, ever: should "
+                f"it get worse again, you are told, and {good} is put back by nobody but you."
+            )
+            return _notice(incident, watch, at, "cancelled", Tone.QUIET, headline, step)
         case SagaState.CONFIRMED:
             took = words.duration(at - incident.opened_at)
             headline = f"{slug}: {bad} reverted to {good}"
@@ -70,6 +96,8 @@ def progressed(incident: Incident, watch: Watch, event: Event, why: str, at: dat
 
 def blind(incident: Incident, watch: Watch, why: str, at: datetime) -> Notice:
     """The rollback waits because the platform cannot be read."""
+    if incident.saga.undo_of:
+        return undo_messages.blind(incident, watch, why, at)
     headline = f"{incident.prompt_slug}: reverting {watch.candidate_label} waits for the platform"
     meanwhile = f"It goes on as soon as the platform answers; promote {watch.control_label} by hand if you can."
     step = f"{phrasing.sentence(why)} {meanwhile}"
@@ -115,11 +143,17 @@ def failing(incident: Incident, watch: Watch, lines: tuple[str, ...], at: dateti
     return replace(standing, key=f"{incident.id}:failing", step="\n".join(lines))
 
 
+def promoted(promotion: Promotion) -> str:
+    """Who promoted what, and when, as one clause."""
+    actor = promotion.actor_id or "somebody"
+    return f"{actor} promoted {promotion.to_version_id} at {words.clock_time(promotion.at)}"
+
+
 def fleet(incident: Incident, watch: Watch, at: datetime) -> Notice:
     """Many prompts tripped at once: all reverts are held, and people are asked once, in one thread for all of them."""
     begun = incident.fleet == incident.id
-    name, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
-    ask = f"Promote {good} of {name} by hand if you think that {bad} is to blame all the same."
+    name, good = incident.prompt_slug, watch.control_label
+    ask = guards.what_to_do(guards.Guard.FLEET.value, incident.id, f"{good} of {name}")
     return Notice(
         key=f"{incident.id}:fleet",
         thread=f"fleet:{incident.fleet}",
@@ -178,7 +212,7 @@ def diagnosis(standing: Notice, findings: Sequence[Finding], n: int, at: datetim
 def _notice(incident: Incident, watch: Watch, at: datetime, name: str, tone: Tone, headline: str, step: str) -> Notice:
     return Notice(
         key=f"{incident.id}:{name}",
-        thread=incident.id,
+        thread=incident.thread,
         tone=tone,
         headline=headline,
         step=step,
@@ -201,6 +235,8 @@ def _notice(incident: Incident, watch: Watch, at: datetime, name: str, tone: Ton
 
 _ROLLBACK = {
     SagaState.OPEN: "deciding",
+    SagaState.COUNTDOWN: "counting down",
+    SagaState.CANCELLED: "cancelled",
     SagaState.INTENT: "under way",
     SagaState.SENDING: "under way",
     SagaState.PROMOTED: "sent, not read back yet",
@@ -230,6 +266,20 @@ def _arithmetic(incident: Incident, watch: Watch) -> str:
         took = f" ({words.duration(watch.judged_until - watch.first_call_at)})"
     calls = f"{words.count(after, 'call')} of {watch.candidate_label}{took}"
     return f"{phrasing.sentence(first.sentence)} Verdict after {calls}."
+
+
+def _held(incident: Incident, good: str) -> str:
+    """Which guard refused, and what can be done about it."""
+    held = f"Reverting to {good} is held: {incident.recovery_reason}."
+    return f"{held} {guards.what_to_do(incident.guard, incident.id, good)}"
+
+
+def _ask(incident: Incident, bad: str, good: str) -> str:
+    short = incident.id[:8]
+    return (
+        f"`promptwatch approve {short}` puts {good} back; `promptwatch cancel {short}` leaves {bad} on production. "
+        "The watchdog does neither by itself."
+    )
 
 
 def _what_to_do(event: Event, bad: str, good: str) -> str:

@@ -36,6 +36,14 @@ class Suggest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Countdown:
+    """Open an incident that puts the target back when a while has passed, unless somebody stops it."""
+
+    readings: tuple[Reading, ...]
+    target_version_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Revert:
     """Open an incident that puts the target back, if the guards agree."""
 
@@ -52,7 +60,7 @@ _UNCLEAR = "its peers cannot tell yet whether it is alone with it; it is reverte
 _PATIENT_FOR = 2
 _OTHERWISE = "something else than the prompt can explain it"
 
-Decision = Wait | Alert | Suggest | Revert
+Decision = Wait | Alert | Suggest | Countdown | Revert
 
 
 def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
@@ -80,6 +88,8 @@ def decide(judgement: Judgement, watch: Watch, *, allowed: Action) -> Decision:
     acting = tuple(r for r in tripped if milder(r.action, most) is action)
     if action is Action.SUGGEST:
         return Suggest(readings=acting, target_version_id=watch.control_version_id)
+    if action is Action.COUNTDOWN:
+        return Countdown(readings=acting, target_version_id=watch.control_version_id)
     return Revert(readings=acting, target_version_id=watch.control_version_id)
 
 

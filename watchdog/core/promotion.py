@@ -34,10 +34,13 @@ class Standing(Enum):
     PASSED = "passed"  # its watch ended without a regression
     RESTORED = "restored"  # the watchdog put it back
     REVERTED = "reverted"  # the watchdog took it off production
+    UNDONE = "undone"  # the watchdog took it off production, and a human had that undone
     SUPERSEDED = "superseded"  # somebody replaced it before its watch had ended
     UNWATCHED = "unwatched"  # nobody asked to guard this prompt, or nothing about it could be judged
 
 
+# A human who puts one back has decided.
+_TAKEN_OFF = frozenset({Standing.REVERTED, Standing.UNDONE})
 GOOD = frozenset({Standing.ADOPTED, Standing.PASSED, Standing.RESTORED})
 
 
@@ -81,6 +84,11 @@ def incident_id(promotion: Promotion) -> str:
     return deterministic_id("incident", promotion.prompt_id, promotion.id)
 
 
+def undo_id(incident: str) -> str:
+    """One undo for an incident, ever."""
+    return deterministic_id("undo", incident)
+
+
 def note_for(incident: str) -> str:
     """Handed over with our promotions; that is how our own work is recognised in the platform's history."""
     return f"{OWN_MARK}{incident}"
@@ -89,6 +97,11 @@ def note_for(incident: str) -> str:
 def is_ours(promotion: Promotion) -> bool:
     """By our note, whole, on a promotion that no person made: anybody may begin a note with our mark."""
     return _OWN_NOTE.fullmatch(promotion.note) is not None and promotion.actor_type is not ActorType.USER
+
+
+def noted_incident(promotion: Promotion) -> str:
+    """Id of the incident in our note; empty where the note is not ours."""
+    return promotion.note.removeprefix(OWN_MARK) if is_ours(promotion) else ""
 
 
 def seen_move(
@@ -139,17 +152,32 @@ def known_good(
     return None
 
 
-def plan_watch(promotion: Promotion, earlier: Sequence[JournalEntry]) -> WatchPlan:
+def is_quarantined(journal: Sequence[JournalEntry], version_id: str) -> bool:
+    """
+    Whether the watchdog took this version off production, the last time that it was there.
+
+    Args:
+        journal: the prompt's, in order of time.
+    """
+    standings = [entry.standing for entry in journal if entry.promotion.to_version_id == version_id]
+    return bool(standings) and standings[-1] is Standing.REVERTED
+
+
+def plan_watch(promotion: Promotion, earlier: Sequence[JournalEntry], *, undone_by: str = "") -> WatchPlan:
     """
     Decide how a promotion by somebody else is watched.
 
     Args:
         earlier: the prompt's journal before this promotion, in order of time.
+        undone_by: who had the watchdog undo its revert, where this promotion is that; empty for all others.
     """
     good = known_good(earlier, promotion.to_version_id, promotion.at)
     control, until = good or (None, promotion.at)
+    if undone_by:
+        why = f"{undone_by} had the watchdog's revert undone, and the human decides"
+        return WatchPlan(control_version_id=control, control_until=until, most=Action.ALERT, why=why)
     reverted_before = any(
-        e.standing is Standing.REVERTED and e.promotion.to_version_id == promotion.to_version_id for e in earlier
+        e.standing in _TAKEN_OFF and e.promotion.to_version_id == promotion.to_version_id for e in earlier
     )
     if reverted_before:
         why = "a human promoted again what the watchdog had reverted, and the human decides"

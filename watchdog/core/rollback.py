@@ -8,8 +8,11 @@ the row, what the platform shows now, and the time.
 
     OPEN -> INTENT -> SENDING -> PROMOTED -> CONFIRMED -> DONE
 
-and the exits SUPERSEDED (a human moved first: the human wins), HELD (a guard refused), AWAIT_APPROVAL (the rule only
-suggests), NEEDS_HUMAN (nothing more can safely be done by a program).
+with COUNTDOWN before INTENT where the rule announces before it acts, and the exits SUPERSEDED (a human moved first: the
+human wins), CANCELLED (a human said no, or the numbers came back while it counted), HELD (a guard refused),
+AWAIT_APPROVAL (the rule only suggests), NEEDS_HUMAN (nothing more can safely be done by a program).
+
+An undo is a saga of the same kind: what it takes off production is the watchdog's own revert.
 """
 
 from __future__ import annotations
@@ -28,18 +31,22 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_ATTEMPTS = 3
+# While it counts, the pointer is looked at so often: a human who moves it is not to be told of a countdown any more.
+COUNTING_LOOK = timedelta(seconds=3)
 # Ours and the platform's clock may differ; an entry this much older than our send can still be ours.
 CLOCK_SLACK = timedelta(seconds=60)
 
 
 class SagaState(Enum):
     OPEN = "open"
+    COUNTDOWN = "countdown"
     INTENT = "intent"
     SENDING = "sending"
     PROMOTED = "promoted"
     CONFIRMED = "confirmed"
     DONE = "done"
     SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
     HELD = "held"
     AWAIT_APPROVAL = "await_approval"
     NEEDS_HUMAN = "needs_human"
@@ -49,9 +56,11 @@ class Event(Enum):
     """What happened, in the past tense; the only things that change a saga's state."""
 
     INTENDED = "intended"  # guards passed, target chosen
+    COUNTED = "counted"  # announced: it will be intended when the time is over
     HELD = "held"  # a guard refused
     ASKED = "asked"  # the rule only suggests
-    APPROVED = "approved"  # a human said yes
+    APPROVED = "approved"  # a human said yes, or asked for it
+    CANCELLED = "cancelled"  # a human said no, or the numbers came back
     SENT = "sent"  # about to send: committed before the request leaves
     NOT_SENT = "not_sent"  # the request is known not to have been applied
     ACCEPTED = "accepted"  # the platform answered 2xx
@@ -68,13 +77,23 @@ _S, _E = SagaState, Event
 TRANSITIONS: dict[SagaState, dict[Event, SagaState]] = {
     _S.OPEN: {
         _E.INTENDED: _S.INTENT,
+        _E.COUNTED: _S.COUNTDOWN,
         _E.HELD: _S.HELD,
         _E.ASKED: _S.AWAIT_APPROVAL,
+        _E.APPROVED: _S.INTENT,  # an undo
+        _E.HUMAN_MOVED: _S.SUPERSEDED,
+    },
+    _S.COUNTDOWN: {
+        _E.INTENDED: _S.INTENT,  # the time is over
+        _E.APPROVED: _S.INTENT,  # before it is
+        _E.HELD: _S.HELD,
+        _E.CANCELLED: _S.CANCELLED,
         _E.HUMAN_MOVED: _S.SUPERSEDED,
     },
     _S.INTENT: {
         _E.SENT: _S.SENDING,
-        _E.HELD: _S.HELD,  # too many others tripped before it was sent
+        _E.HELD: _S.HELD,  # too many others tripped before it was sent, or somebody put everything on hold
+        _E.CANCELLED: _S.CANCELLED,  # nothing of it is with the platform: not sent yet, or known not to be applied
         _E.FOUND: _S.PROMOTED,
         _E.HUMAN_MOVED: _S.SUPERSEDED,
         _E.REFUSED: _S.NEEDS_HUMAN,
@@ -83,6 +102,7 @@ TRANSITIONS: dict[SagaState, dict[Event, SagaState]] = {
     _S.SENDING: {
         _E.SENT: _S.SENDING,  # a further attempt, after the first was shown not to have been applied
         _E.NOT_SENT: _S.INTENT,
+        _E.HELD: _S.HELD,  # shown not to be applied, and no further attempt may be made
         _E.ACCEPTED: _S.PROMOTED,
         _E.FOUND: _S.PROMOTED,
         _E.HUMAN_MOVED: _S.SUPERSEDED,
@@ -96,13 +116,14 @@ TRANSITIONS: dict[SagaState, dict[Event, SagaState]] = {
         _E.GAVE_UP: _S.NEEDS_HUMAN,
     },
     _S.CONFIRMED: {_E.AUDITED: _S.DONE},
-    _S.HELD: {_E.APPROVED: _S.INTENT, _E.HUMAN_MOVED: _S.SUPERSEDED},
-    _S.AWAIT_APPROVAL: {_E.APPROVED: _S.INTENT, _E.HUMAN_MOVED: _S.SUPERSEDED},
+    _S.HELD: {_E.APPROVED: _S.INTENT, _E.CANCELLED: _S.CANCELLED, _E.HUMAN_MOVED: _S.SUPERSEDED},
+    _S.AWAIT_APPROVAL: {_E.APPROVED: _S.INTENT, _E.CANCELLED: _S.CANCELLED, _E.HUMAN_MOVED: _S.SUPERSEDED},
     _S.DONE: {},
     _S.SUPERSEDED: {},
+    _S.CANCELLED: {},
     _S.NEEDS_HUMAN: {},
 }
-MOVING = frozenset({_S.OPEN, _S.INTENT, _S.SENDING, _S.PROMOTED, _S.CONFIRMED})
+MOVING = frozenset({_S.OPEN, _S.COUNTDOWN, _S.INTENT, _S.SENDING, _S.PROMOTED, _S.CONFIRMED})
 WAITING_FOR_HUMAN = frozenset({_S.HELD, _S.AWAIT_APPROVAL})
 
 
@@ -132,6 +153,8 @@ class Saga:
         sent_at: when the last of them was about to leave; None before the first.
         settle: longer than the platform or a proxy can hold a request; a safety parameter, not tuning.
         promoted_at: when PROMOTED was reached.
+        due_at: when a countdown is over; None where there is none.
+        undo_of: id of the incident whose revert this one undoes; empty for all others.
     """
 
     id: str
@@ -145,6 +168,8 @@ class Saga:
     sent_at: datetime | None
     settle: timedelta
     promoted_at: datetime | None = None
+    due_at: datetime | None = None
+    undo_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +218,8 @@ def next_step(saga: Saga, sight: Sight, now: datetime) -> Step:
     Raises: IllegalTransition: the saga is in a state in which nothing is to be done.
     """
     match saga.state:
+        case SagaState.COUNTDOWN:
+            return _while_counting(saga, sight, now)
         case SagaState.INTENT:
             return _before_sending(saga, sight)
         case SagaState.SENDING:
@@ -220,13 +247,30 @@ def unseen_step(saga: Saga, why: str, now: datetime) -> Record | None:
     return None
 
 
-def _before_sending(saga: Saga, sight: Sight) -> Step:
-    if ours := _ours(saga, sight):
-        return Record(event=Event.FOUND, why="the platform's history already shows our promotion", audit_id=ours.id)
+def _while_counting(saga: Saga, sight: Sight, now: datetime) -> Step:
+    """Whether it may be intended at the end is the guards' business, who are counted then."""
+    if moved := _moved_before_us(saga, sight):
+        return moved
+    due_at = saga.due_at or now
+    if now >= due_at:
+        return Record(event=Event.INTENDED, why="nobody stopped the countdown")
+    return Wait(until=min(due_at, now + COUNTING_LOOK), why="the countdown is not over")
+
+
+def _moved_before_us(saga: Saga, sight: Sight) -> Record | None:
+    """The human won, before anything of ours was with the platform; None where the bad promotion still stands."""
     if foreign := _foreign(saga, sight):
         return Record(event=Event.HUMAN_MOVED, why=_who(foreign[-1]))
     if sight.pointer != saga.bad_version_id:
         return Record(event=Event.HUMAN_MOVED, why=f"production is on {sight.pointer}, not on the version to revert")
+    return None
+
+
+def _before_sending(saga: Saga, sight: Sight) -> Step:
+    if ours := _ours(saga, sight):
+        return Record(event=Event.FOUND, why="the platform's history already shows our promotion", audit_id=ours.id)
+    if moved := _moved_before_us(saga, sight):
+        return moved
     if saga.attempt >= MAX_ATTEMPTS:
         return Record(event=Event.GAVE_UP, why=f"{saga.attempt} attempts did not reach the platform")
     return Send(attempt=saga.attempt + 1)
@@ -320,8 +364,8 @@ def _foreign(saga: Saga, sight: Sight) -> tuple[Promotion, ...]:
 def _later(saga: Saga, promotions: Iterable[Promotion], ours: Promotion | None) -> Iterable[Promotion]:
     passed_bad = False
     for promotion in promotions:
-        if promotion.id == saga.bad_promotion_id:
-            passed_bad = True
+        if promotion.id == saga.bad_promotion_id or (saga.undo_of and promotion.note == note_for(saga.undo_of)):
+            passed_bad = True  # what is to be undone is the revert itself, by its id or by our note
         elif promotion.from_version_id == promotion.to_version_id:
             continue  # a double click: nothing was decided by it
         elif (passed_bad or promotion.at > saga.bad_promoted_at) and (ours is None or promotion.id != ours.id):

@@ -45,10 +45,11 @@ class Method(Enum):
 
 
 class Action(Enum):
-    """What follows when the rule trips, mildest first."""
+    """What follows when the rule trips: the rungs of the ladder, mildest first."""
 
     ALERT = "alert"
     SUGGEST = "suggest"
+    COUNTDOWN = "countdown"
     REVERT = "revert"
 
 

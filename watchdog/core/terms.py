@@ -36,7 +36,8 @@ class Terms:
         baseline: how far back from the promotion the control's calls are taken.
         length: how long a promotion is watched.
         min_baseline_calls: fewer, and only absolute rules judge.
-        most: the most that may be done at all.
+        most: the most that may be done at all, where nothing else is said for a prompt.
+        countdown: so long a countdown counts.
         tick: between two looks at a watch, and at the platform for promotions.
         fast_tick: between two looks at a watch in its first minutes.
         recovery_deadline: the verification ends at the latest this long after the revert.
@@ -52,6 +53,7 @@ class Terms:
     length: timedelta = timedelta(hours=24)
     min_baseline_calls: int = 50
     most: Action = Action.REVERT
+    countdown: timedelta = timedelta(minutes=5)
     tick: timedelta = timedelta(seconds=30)
     fast_tick: timedelta = timedelta(seconds=5)
     recovery_deadline: timedelta = timedelta(minutes=30)

@@ -21,7 +21,10 @@ YOUNG = timedelta(minutes=5)
 
 
 class WatchState(Enum):
-    """Arrows: FREEZING -> WATCHING -> TRIPPED | PASSED | UNDECIDED, and from the first two SUPERSEDED."""
+    """
+    Arrows: FREEZING -> WATCHING -> TRIPPED | PASSED | UNDECIDED, and from the first two SUPERSEDED; back from TRIPPED
+    to WATCHING when its incident was cancelled.
+    """
 
     FREEZING = "freezing"  # the control's calls are being read
     WATCHING = "watching"

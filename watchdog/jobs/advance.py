@@ -18,18 +18,19 @@ from watchdog.core.recovery import SETTLE
 from watchdog.core.rollback import Event, Record, SagaState, Send, Sight, Wait, next_step, unseen_step
 from watchdog.core.windows import window_start
 from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
-from watchdog.jobs import opening
+from watchdog.jobs import guarding, undoing
 from watchdog.jobs.frames import each
 from watchdog.jobs.trouble import PATIENCE
 from watchdog.store import incidents, intakes, journal, outbox, watches
-from watchdog.store.events import history
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from watchdog.core.guards import Refusal
     from watchdog.core.rollback import Saga
+    from watchdog.core.watch import Watch
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
         case Wait(until=until):
             with deps.store.write() as connection:
                 return incidents.postpone(connection, incident, until)
+        case Record(event=Event.INTENDED, why=why):
+            return _count_out(deps, incident, why, now)
         case Record(event=event, why=why, audit_id=audit_id):
             return _record(deps, incident, event, why, now, audit_id=audit_id)
         case Send():
@@ -81,7 +84,7 @@ def _blind(deps: Deps, incident: Incident, exc: PlatformError, now: datetime) ->
     if record is not None:
         return _record(deps, incident, record.event, record.why, now)
     with deps.store.write() as connection:
-        if incident.state is not SagaState.CONFIRMED and now - incident.opened_at >= PATIENCE:
+        if incident.state is not SagaState.CONFIRMED and now - _wanted_since(incident) >= PATIENCE:
             watch = watches.find_watch(connection, incident.watch_id)
             if watch is not None:
                 outbox.put(connection, messages.blind(incident, watch, str(exc), now))
@@ -105,7 +108,7 @@ def _look(deps: Deps, saga: Saga) -> Sight:
 def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
     """The one write: intent first, so that a start after a crash knows to read back."""
     with deps.store.write() as connection:
-        if _held_with_others(deps, connection, incident, now):
+        if _held_back(deps, connection, incident, now):
             return True
         if not incidents.record(connection, incident, Event.SENT, at=now, why=f"attempt {incident.saga.attempt + 1}"):
             return False
@@ -138,22 +141,68 @@ def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
     return _record(deps, sending, Event.ACCEPTED, "the platform accepted the promotion", deps.clock.now())
 
 
-def _held_with_others(deps: Deps, connection: Connection, incident: Incident, now: datetime) -> bool:
-    """Since the verdict so many others tripped that nothing more is reverted, unless a human approved this one."""
-    if incident.state is not SagaState.INTENT:
-        return False
+def _count_out(deps: Deps, incident: Incident, why: str, now: datetime) -> bool:
+    """The countdown is over: the guards are asked again, in the transaction that writes the intent."""
+    with deps.store.write() as connection:
+        watch = watches.find_watch(connection, incident.watch_id)
+        if watch is None:
+            return False
+        refused = guarding.may_not_begin(deps, connection, watch, incident.id, incident.saga.target_version_id, now)
+        if refused is not None:
+            held = _hold(connection, incident, refused, watch, now)
+            deps.bell.sender.set()
+            return held
+        if not incidents.record(connection, incident, Event.INTENDED, at=now, why=why):
+            return False
+        intakes.close_intake(connection, watch.id)
+        intended = incidents.find_incident(connection, incident.id)
+        notice = None if intended is None else messages.progressed(intended, watch, Event.INTENDED, why, now)
+        if notice is not None:
+            outbox.put(connection, notice)
+    deps.bell.sender.set()
+    return True
+
+
+def _held_back(deps: Deps, connection: Connection, incident: Incident, now: datetime) -> bool:
+    """
+    Right before the request: since the intent, somebody put everything on hold, or so many others tripped that nothing
+    more is reverted. One that was sent before, and shown not to be applied, is asked the first of these only.
+    """
     watch = watches.find_watch(connection, incident.watch_id)
     if watch is None:
         return False
-    fleet, why = opening.of_fleet(deps, connection, watch, incident.id, now)
-    if not why or any(seen.event == Event.APPROVED.value for seen in history(connection, incident.id)):
+    if incident.state is SagaState.INTENT:
+        refused = guarding.may_not_send(deps, connection, incident, watch, now)
+    else:
+        refused = guarding.on_hold(deps, connection, watch.prompt_id, now)
+    if refused is None:
         return False
-    if incidents.hold_for_fleet(connection, incident, fleet, at=now, why=why):
-        held = incidents.find_incident(connection, incident.id)
-        if held is not None:
-            outbox.put(connection, messages.fleet(held, watch, now))
-        deps.bell.sender.set()
+    _hold(connection, incident, refused, watch, now)
+    deps.bell.sender.set()
     return True
+
+
+def _hold(connection: Connection, incident: Incident, refused: Refusal, watch: Watch, now: datetime) -> bool:
+    """A guard refused: it is recorded, counted and told."""
+    held = incidents.record(
+        connection, incident, Event.HELD, at=now, why=refused.why, guard=refused.guard.value, fleet=refused.fleet
+    )
+    if not held:
+        return False
+    if incident.state is SagaState.COUNTDOWN:
+        intakes.close_intake(connection, watch.id)
+    after = incidents.find_incident(connection, incident.id)
+    if after is not None:
+        told = messages.progressed(after, watch, Event.HELD, refused.why, now)
+        notice = messages.fleet(after, watch, now) if refused.fleet else told
+        if notice is not None:
+            outbox.put(connection, notice)
+    return True
+
+
+def _wanted_since(incident: Incident) -> datetime:
+    """Since when it has been time to send; a countdown is in no hurry before its end."""
+    return incident.intended_at or incident.saga.due_at or incident.opened_at
 
 
 def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:
@@ -162,7 +211,7 @@ def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:
         if not incidents.record(connection, incident, Event.NOT_SENT, at=at, why=why):
             return False
         watch = watches.find_watch(connection, incident.watch_id)
-        if watch is not None and at - incident.opened_at >= PATIENCE:
+        if watch is not None and at - _wanted_since(incident) >= PATIENCE:
             outbox.put(connection, messages.blind(incident, watch, why, deps.clock.now()))
     deps.bell.sender.set()
     return True
@@ -176,9 +225,13 @@ def _record(deps: Deps, incident: Incident, event: Event, why: str, now: datetim
         watch = watches.find_watch(connection, incident.watch_id)
         if moved is None or watch is None:
             return False
-        if moved.state is SagaState.PROMOTED:
+        if incident.state is SagaState.COUNTDOWN:
+            intakes.close_intake(connection, watch.id)
+        if moved.saga.undo_of:
+            undoing.put_back(connection, moved, why, now)
+        elif moved.state is SagaState.PROMOTED:
             journal.set_standing(connection, moved.saga.bad_promotion_id, Standing.REVERTED)
-        if moved.state is SagaState.DONE:
+        elif moved.state is SagaState.DONE:
             _begin_verification(deps, connection, moved, watch.lag, now)
         notice = messages.progressed(moved, watch, event, why, now)
         if notice is not None:

@@ -12,17 +12,24 @@ from watchdog.jobs.panels import Panels
 from watchdog.jobs.platform_clock import PlatformClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from watchdog.clock import Clock
+    from watchdog.core.holds import Thrown
     from watchdog.core.peers import Sample
-    from watchdog.core.rules import RuleSet
+    from watchdog.core.rules import Action, RuleSet
     from watchdog.core.terms import Terms
     from watchdog.core.week import Week
     from watchdog.jobs.draft import Draft, HourDraft
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform, StatusPages
     from watchdog.store.database import Store
+
+
+def nothing_thrown() -> tuple[Thrown, ...]:
+    """No kill switch but the command."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +47,17 @@ class Policy:
 
     Attributes:
         overrides: globs on a prompt's slug and the rules for it; the first that matches counts.
+        acts: the same globs, and the most that may be done about these prompts; None for what `terms` say.
     """
 
     rules: RuleSet
     terms: Terms
     overrides: tuple[tuple[str, RuleSet], ...] = ()
+    acts: tuple[tuple[str, Action | None], ...] = ()
+
+    def most_for(self, slug: str) -> Action:
+        """The most that may be done about promotions of this prompt."""
+        return next((act for glob, act in self.acts if fnmatchcase(slug, glob)), None) or self.terms.most
 
     def rules_for(self, slug: str) -> RuleSet:
         """The rules that judge promotions of this prompt."""
@@ -69,6 +82,7 @@ class Deps:
         status_pages: of the providers; None where none is configured, and then none is asked.
         look_budget_s: > 0; of all questions of a diagnosis together, in seconds of the wall: a little more than one
             page or the gateway may take.
+        thrown: the kill switches that are thrown just now, asked anew at each decision.
         reads: how many HTTP reads may run at once.
         drafts: baselines that are half read, by watch id; a restart reads them anew.
         panels: the tests of open watches; a restart puts them together anew, alike to the bit.
@@ -85,6 +99,7 @@ class Deps:
     status_pages: StatusPages | None = None
     look_budget_s: float = 4.0
     bell: Bell = field(default_factory=Bell)
+    thrown: Callable[[], tuple[Thrown, ...]] = nothing_thrown
     reads: int = 4
     drafts: dict[str, Draft] = field(default_factory=dict)
     panels: Panels = field(default_factory=Panels)

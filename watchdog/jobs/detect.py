@@ -21,11 +21,12 @@ from watchdog.core.promotion import (
     Standing,
     deterministic_id,
     is_ours,
+    noted_incident,
     plan_watch,
     same_move,
     watch_id,
 )
-from watchdog.core.rollback import MOVING, WAITING_FOR_HUMAN, Event
+from watchdog.core.rollback import MOVING, WAITING_FOR_HUMAN, Event, SagaState
 from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
 from watchdog.core.week import why_none
 from watchdog.core.windows import WINDOW, Summary
@@ -37,6 +38,7 @@ from watchdog.store import calibrations, incidents, intakes, journal, outbox, wa
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from watchdog.core.incident import Incident
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
@@ -144,14 +146,16 @@ def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime
     with deps.store.write() as connection:
         # Read again inside the transaction: what was decided from must still be so.
         known = journal.journal(connection, promotion.prompt_id)
-        if _own_by_incident(connection, promotion) or is_ours(promotion):
+        own = _own_by_incident(connection, promotion) or _own_by_note(connection, promotion)
+        if (own is None and is_ours(promotion)) or (own is not None and not own.saga.undo_of):
             return journal.record_promotion(connection, promotion, Standing.RESTORED)
         if promotion.from_version_id == promotion.to_version_id or not deps.terms.guards(slug):
             return journal.record_promotion(connection, promotion, Standing.UNWATCHED)
         if not journal.record_promotion(connection, promotion, Standing.ON_WATCH):
             return False
         _supersede(connection, promotion, now)
-        _open(connection, deps, promotion, slug, versions, known, now)
+        undone_by = own.asked_by if own is not None else ""
+        _open(connection, deps, promotion, slug, versions, known, now, undone_by=undone_by)
     deps.bell.sender.set()
     return True
 
@@ -173,12 +177,18 @@ def _made_meanwhile(adopted: Promotion, promotion: Promotion) -> bool:
     return promotion.to_version_id == adopted.to_version_id and promotion.at <= adopted.at + MOVE_SLACK
 
 
-def _own_by_incident(connection: Connection, promotion: Promotion) -> bool:
+def _own_by_note(connection: Connection, promotion: Promotion) -> Incident | None:
+    """What we made it for; None where it is not ours, or nothing is known of it here any more."""
+    noted = noted_incident(promotion)
+    return incidents.find_incident(connection, noted) if noted else None
+
+
+def _own_by_incident(connection: Connection, promotion: Promotion) -> Incident | None:
     """
     Where the platform keeps no notes, or the pointer is watched: the move that one of our rollbacks is making or made.
     """
     if promotion.actor_type is ActorType.USER:
-        return False
+        return None
     for incident in incidents.all_incidents(connection, limit=20):
         saga = incident.saga
         if (
@@ -190,8 +200,8 @@ def _own_by_incident(connection: Connection, promotion: Promotion) -> bool:
             and saga.bad_promotion_id != promotion.id
             and (incident.closed_at is None or promotion.not_before <= incident.closed_at)
         ):
-            return not promotion.note
-    return False
+            return None if promotion.note else incident
+    return None
 
 
 def _supersede(connection: Connection, promotion: Promotion, now: datetime) -> None:
@@ -203,10 +213,11 @@ def _supersede(connection: Connection, promotion: Promotion, now: datetime) -> N
             good = watch.verdict is Verdict.OK and watch.candidate.calls >= _CALLS_TO_BE_GOOD
             standing = Standing.PASSED if good else Standing.SUPERSEDED
             journal.set_standing(connection, watch.promotion.id, standing)
-    for incident in incidents.in_state(connection, WAITING_FOR_HUMAN):
+    for incident in incidents.in_state(connection, WAITING_FOR_HUMAN | {SagaState.COUNTDOWN}):
         if incident.saga.prompt_id == promotion.prompt_id:
             why = f"{who} promoted another version"
             _close_waiting(connection, incident.id, why, now)
+            intakes.close_intake(connection, incident.watch_id)
     for incident in incidents.in_recovery(connection, Recovery.VERIFYING):
         if incident.saga.prompt_id == promotion.prompt_id and incident.state not in MOVING:
             why = f"{who} promoted another version before the recovery was verified"
@@ -242,8 +253,10 @@ def _open(
     versions: dict[str, PromptVersion],
     known: tuple[JournalEntry, ...],
     now: datetime,
+    *,
+    undone_by: str = "",
 ) -> None:
-    plan = plan_watch(promotion, known)
+    plan = plan_watch(promotion, known, undone_by=undone_by)
     policy = deps.policy
     rules, terms = policy.rules_for(slug), policy.terms
     control = plan.control_version_id or ""

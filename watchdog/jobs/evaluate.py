@@ -15,12 +15,12 @@ from watchdog.core import watch_messages, weighing
 from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
 from watchdog.core.judgement import Judgement, Reading, ReadingState
 from watchdog.core.panel import Panel, assemble
-from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
+from watchdog.core.policy import Alert, Countdown, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import Standing
 from watchdog.core.strays import strays
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
-from watchdog.jobs import beside, differences, freeze, opening, upstream
+from watchdog.jobs import beside, differences, freeze, opening, quieting, upstream
 from watchdog.jobs.frames import each
 from watchdog.jobs.ledger import keep_books, pace_of_blocks, surrounded
 from watchdog.store import intakes, journal, outbox, peers, watches
@@ -194,7 +194,7 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
     progress, feeds_sealed = beside.weighed(deps, watch, panel, progress)
     judgement = judge(panel, progress, rejected=intake.rejected)
-    decision = decide(judgement, watch, allowed=deps.terms.most)
+    decision = decide(judgement, watch, allowed=deps.policy.most_for(watch.prompt_slug))
     with deps.store.read() as connection:
         book = keep_books(connection, watch, panel, progress, judgement, intake)
     return _Look(
@@ -265,7 +265,7 @@ def _act(
     versions: tuple[tuple[str, ...], str],
     now: datetime,
 ) -> None:
-    match look.decision:
+    match quieting.as_allowed(connection, watch, look.decision, versions[1], now):
         case Wait():
             return
         case Alert(readings=readings, why_not_more=why):
@@ -273,6 +273,8 @@ def _act(
                 outbox.put(connection, watch_messages.alert(watch, readings, why, versions[1], now))
             elif look.upstream is not None:
                 upstream.tell(connection, watch, readings, look.upstream, now)
+        case Countdown(readings=readings, target_version_id=target):
+            opening.count_down(deps, connection, watch, readings, target, versions, now)
         case Suggest(readings=readings, target_version_id=target):
             opening.ask(deps, connection, watch, readings, target, versions, now)
         case Revert(readings=readings, target_version_id=target):

@@ -13,7 +13,7 @@ from watchdog.core.lens import known_segments
 from watchdog.core.watch import Watch, WatchState
 from watchdog.core.windows import BLOCK, Summary, lag_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError, Refused
-from watchdog.jobs import peers
+from watchdog.jobs import peers, quieting
 from watchdog.jobs.draft import Draft
 from watchdog.jobs.frames import each
 from watchdog.jobs.trouble import clear_trouble, note_trouble
@@ -127,7 +127,9 @@ def _freeze(deps: Deps, watch: Watch, now: datetime) -> bool:
         peers.join(connection, watch, beside, now)
         intakes.open_intake(connection, _intake(watch))
         if limits:
-            outbox.put(connection, watch_messages.limited(watch, limits, now))
+            snoozed = quieting.snooze(connection, watch.prompt_id, now)
+            notice = watch_messages.limited(watch, limits, now)
+            outbox.put(connection, notice, not_before=snoozed.until if snoozed else None)
     deps.bell.sender.set()
     log.info(
         "baseline frozen",

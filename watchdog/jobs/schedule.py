@@ -20,7 +20,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from watchdog.clock import SystemClock
 from watchdog.errors import StoreError
-from watchdog.jobs import advance, diagnose, send, tick
+from watchdog.jobs import advance, commands, diagnose, send, tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,12 @@ class Schedule:
                 thread.join(max(0.1, deadline - time.monotonic()))
 
     def _act(self) -> None:
-        self._loop(self._deps.bell.actor, _ACTOR_PERIOD_S, lambda: advance.run(self._deps, self._deps.clock.now()))
+        self._loop(self._deps.bell.actor, _ACTOR_PERIOD_S, self._act_once)
+
+    def _act_once(self) -> int:
+        """What people asked for goes first: a hold is to hold the very next request."""
+        executed = commands.run(self._deps, self._deps.clock.now())
+        return executed + advance.run(self._deps, self._deps.clock.now())
 
     def _send(self) -> None:
         self._loop(self._deps.bell.sender, _SENDER_PERIOD_S, lambda: send.run(self._deps, self._deps.clock.now()))

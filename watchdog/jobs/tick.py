@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core.incident import Recovery
+from watchdog.core.rollback import SagaState
 from watchdog.core.watch import WatchState
 from watchdog.errors import PlatformError, StoreError
-from watchdog.jobs import calibrate, detect, evaluate, evidence, freeze, hours, ingest, peers, verify
+from watchdog.jobs import calibrate, countdown, detect, evaluate, evidence, freeze, hours, ingest, peers, verify
 from watchdog.jobs.trouble import tell_blind, tell_seeing
 from watchdog.store import incidents, watches
 from watchdog.store import peers as rows
@@ -58,6 +59,7 @@ def run(deps: Deps, pulse: Pulse) -> None:
         _stage(pulse, "peers", lambda: peers.run(deps, now))
         _stage(pulse, "ingest", lambda: ingest.run(deps, deps.clock.now()))
         _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
+        _stage(pulse, "countdown", lambda: countdown.run(deps, deps.clock.now()))
         _stage(pulse, "hours", lambda: hours.run(deps, deps.clock.now()))
         _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
         _stage(pulse, "evidence", lambda: evidence.run(deps, deps.clock.now()))
@@ -83,19 +85,23 @@ def _young(deps: Deps, now: datetime) -> int:
     with deps.store.read() as connection:
         young = [w for w in watches.open_watches(connection) if w.is_young(deps.platform_time(now))]
         verifying = incidents.in_recovery(connection, Recovery.VERIFYING)
+        counting = incidents.in_state(connection, [SagaState.COUNTDOWN])
     if any(w.state is WatchState.FREEZING for w in young):
         freeze.run(deps, now)
-    if young or verifying:
+    if young or verifying or counting:
         with deps.store.read() as connection:
             beside = rows.feeds_for(connection, [*(w.id for w in young), *(i.watch_id for i in verifying)])
-        ingest.run(deps, now, [*(w.id for w in young), *(i.id for i in verifying), *beside])
+        owners = [*(w.id for w in young), *(i.id for i in verifying), *(i.watch_id for i in counting)]
+        ingest.run(deps, now, [*owners, *beside])
     if young:
         ids = frozenset(w.id for w in young)
         evaluate.run(deps, deps.clock.now(), ids)
         hours.run(deps, deps.clock.now(), ids)
+    if counting:
+        countdown.run(deps, deps.clock.now())
     if verifying:
         verify.run(deps, deps.clock.now())
-    return len(young) + len(verifying)
+    return len(young) + len(verifying) + len(counting)
 
 
 def _stage(pulse: Pulse, name: str, work: Callable[[], int]) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages, watch_messages
+from watchdog.jobs import quieting
 from watchdog.store import outbox, watches
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def note_trouble(deps: Deps, watch: Watch, why: str, now: datetime) -> None:
     held = replace(watch, trouble=why, trouble_since=watch.trouble_since or now)
     with deps.store.write() as connection:
         watches.set_trouble(connection, watch.id, why, held.trouble_since)
-        if held.trouble_since is not None and now - held.trouble_since >= PATIENCE:
+        lasts = held.trouble_since is not None and now - held.trouble_since >= PATIENCE
+        if lasts and quieting.snooze(connection, watch.prompt_id, now) is None:
             outbox.put(connection, watch_messages.holding(held, now))
     deps.bell.sender.set()
 
@@ -40,7 +42,7 @@ def clear_trouble(deps: Deps, watch: Watch, now: datetime) -> None:
     log.info("the watch goes on", extra={"action": "watch_resumed", "watch_id": watch.id})
     with deps.store.write() as connection:
         watches.set_trouble(connection, watch.id, "", None)
-        if now - watch.trouble_since >= PATIENCE:
+        if now - watch.trouble_since >= PATIENCE and quieting.snooze(connection, watch.prompt_id, now) is None:
             outbox.put(connection, watch_messages.resumed(watch, now))
     deps.bell.sender.set()
 

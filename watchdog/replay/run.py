@@ -20,7 +20,7 @@ from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, doubt, j
 from watchdog.core.judgement import Judgement, ReadingState
 from watchdog.core.model import ActorType, Promotion
 from watchdog.core.panel import Panel, assemble
-from watchdog.core.policy import Alert, Decision, Revert, Suggest, Wait, decide
+from watchdog.core.policy import Alert, Countdown, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.rules import Action
 from watchdog.core.seating import Classical
 from watchdog.core.watch import Verdict, Watch, WatchState
@@ -104,6 +104,8 @@ class Outcome:
         match self.decision:
             case Revert():
                 return Action.REVERT
+            case Countdown():
+                return Action.COUNTDOWN
             case Suggest():
                 return Action.SUGGEST
             case Alert():

@@ -130,6 +130,20 @@ def _explain(url: str, exc: DBAPIError) -> StoreError:
     return StoreUnusable(f"{where}: unexpected database error: {text}")
 
 
+def daemon_is_running(url: str) -> bool | None:
+    """Whether a daemon has this SQLite file; None where nothing tells (PostgreSQL)."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    try:
+        with SingleDaemon(url):
+            return False
+    except DaemonRunning:
+        return True
+    except StoreUnusable:
+        return None
+
+
 class SingleDaemon:
     """
     At most one daemon on one SQLite file: a lock that the kernel drops with the process, however it dies.

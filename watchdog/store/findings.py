@@ -42,7 +42,8 @@ def opened_undiagnosed(connection: Connection, *, since: datetime) -> tuple[str,
     """Ids of incidents opened at or after `since` that are not over and have had no first diagnosis, oldest first."""
     wanted = (
         (incidents.c.opened_at >= since)
-        & (incidents.c.state != SagaState.SUPERSEDED.value)
+        & incidents.c.state.not_in([SagaState.SUPERSEDED.value, SagaState.CANCELLED.value])
+        & (incidents.c.undo_of == "")
         & incidents.c.recovery.not_in(_OVER)
         & _untold(incidents.c.id, 1)
     )

@@ -11,7 +11,7 @@ from watchdog.core.incident import Incident, Recovery
 from watchdog.core.rollback import MOVING, Event, Saga, SagaState, after
 from watchdog.core.windows import Summary
 from watchdog.store.events import record_event
-from watchdog.store.tables import incidents
+from watchdog.store.tables import Instant, incidents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +56,11 @@ def open_incident(connection: Connection, incident: Incident) -> bool:
             closed_at=incident.closed_at,
             config_digest=incident.config_digest,
             fleet=incident.fleet,
+            due_at=saga.due_at,
+            undo_of=saga.undo_of,
+            asked_by=incident.asked_by,
+            intended_at=incident.intended_at,
+            guard=incident.guard,
         )
     )
     record_event(connection, incident.id, incident.opened_at, "opened", "", saga.state.value, "")
@@ -63,10 +68,26 @@ def open_incident(connection: Connection, incident: Incident) -> bool:
 
 
 def record(
-    connection: Connection, incident: Incident, event: Event, *, at: datetime, why: str, audit_id: str = ""
+    connection: Connection,
+    incident: Incident,
+    event: Event,
+    *,
+    at: datetime,
+    why: str,
+    audit_id: str = "",
+    asked_by: str = "",
+    due_at: datetime | None = None,
+    guard: str = "",
+    fleet: str = "",
 ) -> bool:
     """
     Take one event: the new state, its time and the event row, together.
+
+    Args:
+        asked_by: the person whose command it is.
+        due_at: when the countdown that begins with it is over.
+        guard: which refused; a row of its own counts the refusals.
+        fleet: id of the incident with which the outage began for which it is held.
 
     Returns: False when another was first; nothing was changed then.
     Raises: IllegalTransition: the event does not follow from the state.
@@ -82,12 +103,25 @@ def record(
         values["promoted_at"] = at
     if audit_id:
         values["audit_id"] = audit_id
-    if state in (SagaState.SUPERSEDED, SagaState.NEEDS_HUMAN):
+    if state is SagaState.INTENT and event is not Event.NOT_SENT:
+        values |= {"intended_at": at, "recovery_reason": ""}
+    if state is SagaState.HELD:
+        values |= {"recovery_reason": why, "fleet": fleet}
+    given = {"asked_by": asked_by, "due_at": due_at, "guard": guard}
+    values |= {name: value for name, value in given.items() if value}
+    if state in (SagaState.SUPERSEDED, SagaState.NEEDS_HUMAN, SagaState.CANCELLED):
         values |= {"recovery": Recovery.VOID.value, "recovery_reason": why, "closed_at": at}
     if not _compare_and_set(connection, incident, values):
         return False
     record_event(connection, incident.id, at, event.value, incident.state.value, state.value, why)
+    if guard:
+        note_refusal(connection, incident.id, guard, at=at, state=state)
     return True
+
+
+def note_refusal(connection: Connection, incident_id: str, guard: str, *, at: datetime, state: SagaState) -> None:
+    """A guard allowed less than was wanted: a row whose event names it, to be counted."""
+    record_event(connection, incident_id, at, f"guard:{guard}", state.value, state.value, f"refused by guard {guard}")
 
 
 def record_recovery(
@@ -144,28 +178,28 @@ def find_incident(connection: Connection, incident_id: str) -> Incident | None:
     return found[0] if found else None
 
 
-def reverts_since(connection: Connection, since: datetime, *, prompt_id: str | None = None) -> int:
-    """Automatic reverts begun at or after `since`; the guards count them in the transaction that writes an intent."""
+def reverts_since(connection: Connection, since: datetime, *, prompt_id: str | None = None) -> tuple[datetime, ...]:
+    """
+    When automatic reverts were begun, at or after `since`, oldest first; the guards count them in the transaction that
+    writes an intent. Those that a human asked for are not automatic.
+    """
     # Sent is sent, whoever moved the pointer afterwards.
     begun = (incidents.c.state == SagaState.INTENT.value) | (incidents.c.attempt > 0)
-    query = select(func.count()).where(incidents.c.opened_at >= since, begun)
+    at = func.coalesce(incidents.c.intended_at, incidents.c.opened_at, type_=Instant)
+    query = select(at.label("at")).where(at >= since, begun, incidents.c.asked_by == "", incidents.c.undo_of == "")
     if prompt_id is not None:
         query = query.where(incidents.c.prompt_id == prompt_id)
-    return connection.execute(query).scalar_one()
+    return tuple(row.at for row in connection.execute(query.order_by(at)))
 
 
 def opened_since(connection: Connection, since: datetime) -> tuple[Incident, ...]:
-    """Oldest first."""
-    return _read(connection, select(incidents).where(incidents.c.opened_at >= since))
+    """Oldest first; without undos, which nobody tripped."""
+    return _read(connection, select(incidents).where(incidents.c.opened_at >= since, incidents.c.undo_of == ""))
 
 
-def hold_for_fleet(connection: Connection, incident: Incident, fleet: str, *, at: datetime, why: str) -> bool:
-    """A rollback that was not sent yet is held with all others; compare-and-set like `record`."""
-    if not record(connection, incident, Event.HELD, at=at, why=why):
-        return False
-    held = incidents.c.id == incident.id
-    connection.execute(update(incidents).where(held).values(fleet=fleet, recovery_reason=why))
-    return True
+def of_outage(connection: Connection, fleet: str) -> tuple[Incident, ...]:
+    """Incidents that were held for the outage which began with this one, oldest first."""
+    return _read(connection, select(incidents).where(incidents.c.fleet == fleet))
 
 
 def _compare_and_set(connection: Connection, incident: Incident, values: dict[str, Any]) -> bool:
@@ -195,6 +229,8 @@ def _incident_of(row: Row[Any]) -> Incident:
         sent_at=row.sent_at,
         settle=row.settle_ms * _MS,
         promoted_at=row.promoted_at,
+        due_at=row.due_at,
+        undo_of=row.undo_of,
     )
     return Incident(
         saga=saga,
@@ -214,4 +250,7 @@ def _incident_of(row: Row[Any]) -> Incident:
         closed_at=row.closed_at,
         config_digest=row.config_digest,
         fleet=row.fleet,
+        asked_by=row.asked_by,
+        intended_at=row.intended_at,
+        guard=row.guard,
     )

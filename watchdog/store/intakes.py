@@ -70,6 +70,14 @@ def close_intake(connection: Connection, owner: str) -> None:
     connection.execute(delete(seen).where(seen.c.owner == owner))
 
 
+def reopen_intake(connection: Connection, owner: str, *, at: datetime, sealed_until: datetime) -> None:
+    """Read on, from `at`; one that is still open goes on where it is."""
+    closed = (intakes.c.owner == owner) & ~intakes.c.open
+    connection.execute(
+        update(intakes).where(closed).values(open=True, cursor_at=at, sealed_until=sealed_until, feedback_at=at)
+    )
+
+
 def unseen(connection: Connection, owner: str, ids: Iterable[str]) -> set[str]:
     """Those of the ids that were not counted yet."""
     wanted = set(ids)

@@ -46,8 +46,13 @@ class Parcel:
     sent_at: datetime | None
 
 
-def put(connection: Connection, notice: Notice) -> bool:
-    """Put a notice in the outbox; False when one with the same key is there: it is never announced twice."""
+def put(connection: Connection, notice: Notice, *, not_before: datetime | None = None) -> bool:
+    """
+    Put a notice in the outbox; False when one with the same key is there: it is never announced twice.
+
+    Args:
+        not_before: it is not sent earlier; None for at once.
+    """
     if connection.execute(select(outbox.c.seq).where(outbox.c.key == notice.key)).first() is not None:
         return False
     connection.execute(
@@ -57,7 +62,7 @@ def put(connection: Connection, notice: Notice) -> bool:
             notice=notice.to_json(),
             state=Delivery.NEW.value,
             attempts=0,
-            next_at=notice.at,
+            next_at=not_before or notice.at,
             error="",
             created_at=notice.at,
         )

@@ -38,7 +38,7 @@ def awaiting(connection: Connection, *, since: datetime) -> tuple[str, ...]:
     query = (
         select(incidents.c.id)
         .outerjoin(payloads, payloads.c.incident_id == incidents.c.id)
-        .where(incidents.c.opened_at >= since, payloads.c.incident_id.is_(None))
+        .where(incidents.c.opened_at >= since, incidents.c.undo_of == "", payloads.c.incident_id.is_(None))
         .order_by(incidents.c.opened_at)
     )
     return tuple(row.id for row in connection.execute(query))

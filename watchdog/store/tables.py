@@ -1,8 +1,8 @@
 """
 The tables. Times are microseconds since the epoch, UTC: they compare and sort alike on every database.
 
-Insert-only: `baselines`, `events`, `findings`, `payloads`, `promotions` (but for `standing`). Sealed windows never
-change.
+Insert-only: `baselines`, `events`, `findings`, `payloads`, `promotions` (but for `standing`), `commands` (but for how
+they ended), `holds` (but for their end). Sealed windows never change.
 """
 
 from __future__ import annotations
@@ -272,9 +272,51 @@ incidents = Table(
     Column("closed_at", Instant),
     Column("config_digest", String(64), nullable=False),
     Column("fleet", String(36), nullable=False, server_default=""),
+    Column("due_at", Instant),
+    Column("undo_of", String(36), nullable=False, server_default=""),
+    Column("asked_by", String(300), nullable=False, server_default=""),
+    Column("intended_at", Instant),
+    Column("guard", String(20), nullable=False, server_default=""),
     UniqueConstraint("bad_promotion_id"),
     Index(None, "state"),
     Index(None, "recovery"),
+)
+
+# What people asked for. The actor executes a row once, by compare-and-set on `executed_at`.
+commands = Table(
+    "commands",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("kind", String(20), nullable=False),
+    Column("subject", String(300), nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("by_whom", String(300), nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("executed_at", Instant),
+    Column("outcome", String(20), nullable=False, server_default=""),
+    Column("answer", Text, nullable=False, server_default=""),
+    Index(None, "executed_at"),
+    Index(None, "subject"),
+)
+
+# What is kept from being written, or told: of one prompt, or of all (an empty `prompt_id`).
+holds = Table(
+    "holds",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("prompt_id", String(300), nullable=False),
+    Column("slug", String(300), nullable=False),
+    Column("rule", String(300), nullable=False),
+    Column("since_at", Instant, nullable=False),
+    Column("until_at", Instant),
+    Column("by_whom", String(300), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", String(300), nullable=False, server_default=""),
+    Index(None, "ended_at"),
 )
 
 # What the failing calls of an incident looked like: redacted, truncated, fetched once.

@@ -172,6 +172,42 @@ def change_state(
     return True
 
 
+def reopen(
+    connection: Connection,
+    watch: Watch,
+    *,
+    most: Action,
+    why_not_more: str,
+    judged_until: datetime | None,
+    at: datetime,
+    detail: str,
+) -> bool:
+    """
+    Judge on, from `judged_until` and with no evidence yet: what was judged before was decided upon. Compare-and-set on
+    (id, state); False when another was first.
+    """
+    changed = connection.execute(
+        update(watches)
+        .where(watches.c.id == watch.id, watches.c.state == watch.state.value)
+        .values(
+            state=WatchState.WATCHING.value,
+            ended_at=None,
+            most=most.value,
+            why_not_more=why_not_more,
+            judged_until=judged_until,
+            verdict=Verdict.INCONCLUSIVE.value,
+            reason=detail,
+            candidate=Summary().to_json(),
+            readings=[],
+        )
+    ).rowcount
+    if changed != 1:
+        return False
+    connection.execute(delete(evidence).where(evidence.c.watch_id == watch.id))
+    record_event(connection, watch.id, at, "judged_anew", watch.state.value, WatchState.WATCHING.value, detail)
+    return True
+
+
 def save_judgement(
     connection: Connection,
     watch: Watch,

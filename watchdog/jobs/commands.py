@@ -1,0 +1,165 @@
+"""
+The actor executes what people asked for, before each round of its own work.
+
+One transaction for each command: the row is taken, how things stand is read, the effect, the answer and the notice are
+written. So two daemons, or one that is killed, execute a command once, or not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from watchdog.core import messages
+from watchdog.core.commands import Answer, CommandKind, Do, Outcome, Standing, decide
+from watchdog.core.promotion import is_ours, is_quarantined, undo_id
+from watchdog.core.rollback import Event, SagaState
+from watchdog.errors import StoreError
+from watchdog.jobs import guarding, holding, undoing
+from watchdog.jobs.cancelling import cancel
+from watchdog.store import commands, incidents, intakes, journal, outbox, watches
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from watchdog.core.commands import Command
+    from watchdog.core.incident import Incident
+    from watchdog.core.watch import Watch
+    from watchdog.jobs.deps import Deps
+
+log = logging.getLogger(__name__)
+
+_OF_INCIDENTS = frozenset({CommandKind.APPROVE, CommandKind.CANCEL, CommandKind.UNDO})
+
+
+class _OvertakenError(Exception):
+    """Somebody changed the incident in between: nothing is written, and the next round looks again."""
+
+
+def run(deps: Deps, now: datetime) -> int:
+    """
+    Execute all that waits, in the order in which it was asked for.
+
+    Returns: how many were executed, and how many kill switches were thrown or taken back.
+    Raises: StoreError.
+    """
+    changed = holding.follow_switches(deps, now)
+    with deps.store.read() as connection:
+        waiting = commands.waiting(connection)
+    return changed + sum(_one(deps, command, now) for command in waiting)
+
+
+def _one(deps: Deps, command: Command, now: datetime) -> bool:
+    try:
+        with deps.store.write() as connection:
+            if not commands.take(connection, command, now):
+                return False
+            found = _execute(deps, connection, command, now)
+            commands.answer(connection, command, found.outcome, found.text)
+    except _OvertakenError:
+        return False
+    except StoreError:
+        raise
+    except Exception:
+        # A bug in one must not keep the others, nor the rollbacks, from their turn; nor may it be tried for ever.
+        log.exception("a command failed unexpectedly", extra={"action": "command_failed", "command": command.id})
+        with deps.store.write() as connection:
+            if commands.take(connection, command, now):
+                text = "it failed because of a mistake in this program; nothing was changed, and the log has the reason"
+                commands.answer(connection, command, Outcome.FAILED, text)
+        return False
+    log.info(
+        "executed a command",
+        extra={
+            "action": "command_executed",
+            "command": command.kind.value,
+            "subject": command.subject,
+            "by": command.by,
+            "outcome": found.outcome.value,
+        },
+    )
+    deps.bell.sender.set()
+    deps.bell.actor.set()
+    return True
+
+
+def _execute(deps: Deps, connection: Connection, command: Command, now: datetime) -> Answer:
+    if command.kind not in _OF_INCIDENTS:
+        return holding.execute(deps, connection, command, now)
+    incident = incidents.find_incident(connection, command.subject)
+    if incident is None:
+        return Answer(outcome=Outcome.REFUSED, text=f"there is no incident {command.subject}")
+    if command.kind is CommandKind.APPROVE and command.arguments.get("fleet"):
+        return _approve_outage(deps, connection, incident, command, now)
+    return _about(deps, connection, incident, command, now)
+
+
+def _about(deps: Deps, connection: Connection, incident: Incident, command: Command, now: datetime) -> Answer:
+    watch = watches.find_watch(connection, incident.watch_id)
+    if watch is None:
+        return Answer(outcome=Outcome.REFUSED, text="its watch is not in the database any more")
+    found = decide(command.kind, _standing(deps, connection, incident, watch, now), command.by, now)
+    if isinstance(found, Answer):
+        return found
+    if not _carry_out(deps, connection, incident, watch, command, found, now):
+        raise _OvertakenError
+    return Answer(outcome=Outcome.DONE, text=found.answer)
+
+
+def _carry_out(
+    deps: Deps, connection: Connection, incident: Incident, watch: Watch, command: Command, found: Do, now: datetime
+) -> bool:
+    if command.kind is CommandKind.UNDO:
+        return undoing.begin(deps, connection, incident, command.by, found.why, now)
+    if command.kind is CommandKind.CANCEL:
+        return cancel(deps, connection, incident, found.why, now)
+    if not incidents.record(connection, incident, Event.APPROVED, at=now, why=found.why, asked_by=command.by):
+        return False
+    intakes.close_intake(connection, watch.id)
+    approved = incidents.find_incident(connection, incident.id)
+    notice = None if approved is None else messages.progressed(approved, watch, Event.APPROVED, found.why, now)
+    if notice is not None:
+        outbox.put(connection, notice)
+    return True
+
+
+def _approve_outage(deps: Deps, connection: Connection, incident: Incident, command: Command, now: datetime) -> Answer:
+    """All that is held for the same outage; who was approved, cancelled or superseded by itself stays so."""
+    held = [i for i in incidents.of_outage(connection, incident.fleet) if i.state is SagaState.HELD]
+    if not incident.fleet or not held:
+        why = "is not held for an outage of many prompts" if not incident.fleet else "has nothing held any more"
+        return Answer(outcome=Outcome.STALE, text=f"{incident.id[:8]} {why}; approve it without --fleet")
+    said = [(i, _about(deps, connection, i, command, now)) for i in held]
+    lines = "; ".join(f"{i.prompt_slug} {i.id[:8]}: {answer.text}" for i, answer in said)
+    good = all(answer.outcome is Outcome.DONE for _, answer in said)
+    return Answer(outcome=Outcome.DONE if good else Outcome.REFUSED, text=lines)
+
+
+def _standing(deps: Deps, connection: Connection, incident: Incident, watch: Watch, now: datetime) -> Standing:
+    refused = guarding.on_hold(deps, connection, watch.prompt_id, now)
+    bad, good = watch.candidate_label, watch.control_label
+    known = journal.journal(connection, watch.prompt_id)
+    undo = bool(incident.saga.undo_of)
+    return Standing(
+        incident=incident,
+        bad=good if undo else bad,
+        good=bad if undo else good,
+        held=refused.why if refused else "",
+        quarantined=not undo and is_quarantined(known, incident.saga.target_version_id),
+        moved=_moved_since(connection, incident),
+        undo=incidents.find_incident(connection, undo_id(incident.id)),
+    )
+
+
+def _moved_since(connection: Connection, incident: Incident) -> str:
+    """Who promoted what after our revert was made; empty where nobody did, as far as is known."""
+    last = journal.last_promotion(connection, incident.saga.prompt_id)
+    if last is None or incident.saga.promoted_at is None or is_ours(last):
+        return ""
+    reverted = journal.find_promotion(connection, incident.audit_id) if incident.audit_id else None
+    since = reverted.at if reverted is not None else incident.saga.promoted_at
+    if last.at <= since or last.to_version_id == incident.saga.target_version_id:
+        return ""
+    return messages.promoted(last)

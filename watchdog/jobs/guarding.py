@@ -1,0 +1,103 @@
+"""The guards, asked in the transaction that writes an intent, and once more right before it is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from watchdog.core.guards import DAY, FLEET_PERIOD, HOUR, Done, Guard, Refusal, outage, refusal
+from watchdog.core.holds import why_held
+from watchdog.core.promotion import is_quarantined
+from watchdog.core.rollback import Event
+from watchdog.core.watch import Verdict, Watch
+from watchdog.jobs import beside
+from watchdog.store import holds, incidents, journal, watches
+from watchdog.store.events import history
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from watchdog.core.incident import Incident
+    from watchdog.jobs.deps import Deps
+
+_EVER = DAY * 36_500
+
+
+def may_not_begin(
+    deps: Deps, connection: Connection, watch: Watch, incident: str, target: str, now: datetime
+) -> Refusal | None:
+    """Why no intent may be written for an automatic revert; None where it may."""
+    if refused := _never(deps, connection, watch.prompt_id, target, now):
+        return refused
+    if refused := _outage(deps, connection, watch, incident, now):
+        return refused
+    done = Done(
+        last_hour=len(incidents.reverts_since(connection, now - HOUR)),
+        last_day=len(incidents.reverts_since(connection, now - DAY)),
+        of_prompt=incidents.reverts_since(connection, now - _EVER, prompt_id=watch.prompt_id),
+    )
+    return refusal(done, deps.terms.limits, now)
+
+
+def may_not_send(deps: Deps, connection: Connection, incident: Incident, watch: Watch, now: datetime) -> Refusal | None:
+    """Why an intent that was written may not be sent any more; None where it may."""
+    if incident.saga.undo_of:
+        # The target of an undo is what the watchdog took off production; a human wants it back.
+        return on_hold(deps, connection, watch.prompt_id, now)
+    if refused := _never(deps, connection, watch.prompt_id, incident.saga.target_version_id, now):
+        return refused
+    if was_approved(connection, incident):
+        return None
+    return _outage(deps, connection, watch, incident.id, now)
+
+
+def on_hold(deps: Deps, connection: Connection, prompt_id: str, now: datetime) -> Refusal | None:
+    """Somebody holds this prompt, or everything: by a command, a file or the environment."""
+    why = why_held(holds.in_force(connection, now), deps.thrown(), prompt_id, now)
+    return Refusal(guard=Guard.HOLD, why=why) if why else None
+
+
+def was_approved(connection: Connection, incident: Incident) -> bool:
+    return any(seen.event == Event.APPROVED.value for seen in history(connection, incident.id))
+
+
+def _never(deps: Deps, connection: Connection, prompt_id: str, target: str, now: datetime) -> Refusal | None:
+    """What no approval outweighs."""
+    if refused := on_hold(deps, connection, prompt_id, now):
+        return refused
+    if is_quarantined(journal.journal(connection, prompt_id), target):
+        why = "the version to go back to was itself taken off production by the watchdog"
+        return Refusal(guard=Guard.QUARANTINE, why=why)
+    return None
+
+
+def _outage(deps: Deps, connection: Connection, watch: Watch, incident: str, now: datetime) -> Refusal | None:
+    """
+    So many prompts tripped just now that all of them are held.
+
+    Args:
+        watch, incident: of the prompt that is about to be reverted.
+    """
+    lately = incidents.opened_since(connection, now - FLEET_PERIOD)
+    tripped = {i.prompt_slug for i in lately} | {watch.prompt_slug}
+    upstream = {w.prompt_slug for w in watches.open_watches(connection) if _has_it_still(connection, w, watch.provider)}
+    guarded = sum(
+        seen.version_id is not None and deps.terms.guards(seen.slug)
+        for seen in journal.pointers_seen(connection).values()
+    )
+    if not (why := outage(tripped, upstream, guarded)):
+        return None
+    return Refusal(guard=Guard.FLEET, why=why, fleet=next((i.fleet for i in lately if i.fleet), incident))
+
+
+def _has_it_still(connection: Connection, other: Watch, provider: str) -> bool:
+    """
+    Whether another prompt shares a trouble of this provider that goes on: one of another provider is no reason to hold
+    anything, nor is one that is over, however long its prompt has been waiting for calls to show that.
+    """
+    if other.verdict is not Verdict.UPSTREAM:
+        return False
+    if provider and other.provider and provider.casefold() != other.provider.casefold():
+        return False
+    return beside.peers_in_trouble(connection, other)

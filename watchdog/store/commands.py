@@ -1,0 +1,77 @@
+"""What people asked for: inserted by whoever asks, executed once by the actor, and never changed after that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+
+from watchdog.core.commands import Command, CommandKind, Outcome
+from watchdog.store.tables import commands
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+def ask(connection: Connection, command: Command) -> None:
+    """Record what somebody wants."""
+    connection.execute(
+        insert(commands).values(
+            id=command.id,
+            kind=command.kind.value,
+            subject=command.subject,
+            arguments=dict(command.arguments),
+            by_whom=command.by,
+            requested_at=command.requested_at,
+            executed_at=None,
+        )
+    )
+
+
+def waiting(connection: Connection) -> tuple[Command, ...]:
+    """What nobody executed yet, in the order in which it was asked for."""
+    return _read(connection, select(commands).where(commands.c.executed_at.is_(None)))
+
+
+def take(connection: Connection, command: Command, at: datetime) -> bool:
+    """
+    The first thing in the transaction that executes it: a second process waits here for the first one's end, and then
+    finds it taken. False when another was first.
+    """
+    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None)
+    return connection.execute(update(commands).where(where).values(executed_at=at)).rowcount == 1
+
+
+def answer(connection: Connection, command: Command, outcome: Outcome, text: str) -> None:
+    """How it ended; in the transaction that took it."""
+    where = (commands.c.id == command.id) & (commands.c.outcome == "")
+    connection.execute(update(commands).where(where).values(outcome=outcome.value, answer=text))
+
+
+def find(connection: Connection, command_id: str) -> Command | None:
+    found = _read(connection, select(commands).where(commands.c.id == command_id))
+    return found[0] if found else None
+
+
+def about(connection: Connection, subject: str) -> tuple[Command, ...]:
+    """All that was asked about one incident, oldest first."""
+    return _read(connection, select(commands).where(commands.c.subject == subject))
+
+
+def _read(connection: Connection, query: Any) -> tuple[Command, ...]:
+    return tuple(
+        Command(
+            id=row.id,
+            kind=CommandKind(row.kind),
+            subject=row.subject,
+            arguments=row.arguments,
+            by=row.by_whom,
+            requested_at=row.requested_at,
+            executed_at=row.executed_at,
+            outcome=Outcome(row.outcome) if row.outcome else None,
+            answer=row.answer,
+        )
+        for row in connection.execute(query.order_by(commands.c.seq))
+    )
