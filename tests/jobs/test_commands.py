@@ -54,7 +54,7 @@ def test_a_suggested_revert_is_made_when_somebody_approves_it(world: World) -> N
     assert ("done", world.clock.now()) == (command.outcome.value, command.executed_at)  # type: ignore[union-attr]
     assert "approved" in events(world, world.incident.id)
     (root,) = world.roots()
-    assert any("Ana approved it" in m.text for m in world.slack.replies(root.ts))
+    assert any("Approved by ana" in m.text for m in world.slack.replies(root.ts))
     late = ask(world, "approve", world.incident.id, by="bob")
     assert ("stale", True) == (late.outcome.value, late.answer.startswith("already reverted at 2026-"))  # type: ignore[union-attr]
     assert 1 == len(world.reverts())
@@ -68,7 +68,7 @@ def test_a_suggested_revert_that_somebody_cancels_is_over(world: World) -> None:
     late = ask(world, "approve", world.incident.id, by="bob")
 
     assert SagaState.CANCELLED is world.incident.state
-    assert "already cancelled: ana cancelled it at" in late.answer
+    assert "already cancelled: cancelled by ana at" in late.answer
     assert (world.v2, []) == (world.pointer(), world.reverts())
 
 

@@ -86,7 +86,7 @@ def test_an_approval_makes_it_at_once(counting: World) -> None:
     assert ("done", "approved: v1.1.0 -> v1.0.0 is sent now") == (command.outcome.value, command.answer)  # type: ignore[union-attr]
     assert 1 == len(counting.reverts())
     assert "ana" == counting.incident.asked_by
-    assert any("Ana approved it" in text for text in counting.said())
+    assert any("Approved by ana" in text for text in counting.said())
 
 
 def test_a_cancelled_countdown_leaves_the_version_and_is_only_told_from_then_on(counting: World) -> None:
@@ -103,7 +103,7 @@ def test_a_cancelled_countdown_leaves_the_version_and_is_only_told_from_then_on(
     assert [] == counting.reverts()
     assert 1 == len(counting.incidents())
     told = counting.said()[before:]
-    assert any("ana cancelled it" in text and "one incident, ever" in text for text in told)
+    assert any("ancelled by ana" in text and "one incident, ever" in text for text in told)
 
 
 def test_numbers_that_come_back_cancel_it(counting: World) -> None:

@@ -73,10 +73,10 @@ def test_an_undo_puts_the_version_back_with_its_own_note(reverted: World) -> Non
     )
     notes = [e["metadata"]["reason"] for e in reverted.reverts()]  # type: ignore[index]
     assert {f"watchdog:{first(reverted).id}", f"watchdog:{undo(reverted).id}"} == set(notes)
-    (root,) = [root for root in reverted.roots() if "bob had the revert undone" in root.text]
+    (root,) = [root for root in reverted.roots() if "revert was undone for bob" in root.text]
     replies = [m.text for m in reverted.slack.replies(root.ts)]
     assert any("reverted to v1.0.0" in text or "Production is back on v1.0.0" in text for text in replies)
-    assert any("bob asked to undo the revert" in text for text in replies)
+    assert any("Asked for by bob" in text for text in replies)
 
 
 def test_an_undone_version_is_watched_and_only_told_about(reverted: World) -> None:
@@ -88,9 +88,9 @@ def test_an_undone_version_is_watched_and_only_told_about(reverted: World) -> No
     assert [Standing.ADOPTED, Standing.UNDONE, Standing.RESTORED, Standing.ON_WATCH] == standings(reverted)
     watch = next(w for w in reverted.watches() if w.state is WatchState.WATCHING)
     assert (reverted.v2, Action.ALERT) == (watch.candidate_version_id, watch.most)
-    assert "bob had the watchdog's revert undone" in watch.why_not_more
+    assert "the watchdog's revert was undone for bob" in watch.why_not_more
     assert 2 == len(reverted.incidents())
-    assert any("bob had the watchdog's revert undone" in text for text in reverted.said())
+    assert any("revert was undone for bob" in text for text in reverted.said())
 
 
 def test_the_recovery_of_what_is_undone_is_waited_for_no_longer(reverted: World) -> None:
@@ -192,7 +192,7 @@ def test_where_the_audit_log_may_not_be_read_it_is_recognised_all_the_same(tmp_p
 
         assert (world.v2, SagaState.DONE) == (world.pointer(), undo(world).state)
         assert Action.ALERT is world.watch.most
-        assert "bob had the watchdog's revert undone" in world.watch.why_not_more
+        assert "the watchdog's revert was undone for bob" in world.watch.why_not_more
 
 
 def test_nothing_that_was_not_reverted_is_undone(world: World) -> None:

@@ -209,7 +209,7 @@ def test_incidents_of_the_released_schema_go_on(tmp_path: Path) -> None:
             standing.intended_at,
             standing.guard,
         )
-        assert incidents.record(connection, standing, Event.APPROVED, at=T0, why="ana approved it", asked_by="ana")
+        assert incidents.record(connection, standing, Event.APPROVED, at=T0, why="approved by ana", asked_by="ana")
         assert () == commands.waiting(connection)
         assert () == holds.in_force(connection, T0)
     assert HEAD == store.revision()[0]

@@ -130,7 +130,7 @@ def _approve(standing: Standing, by: str) -> Do | Answer:
                     f"{standing.good} was itself taken off production by the watchdog and is never put back by it; "
                     "promote a version that you trust by hand"
                 )
-            return Do(event=Event.APPROVED, why=f"{by} approved it", answer=f"approved: {move} is sent now")
+            return Do(event=Event.APPROVED, why=f"approved by {by}", answer=f"approved: {move} is sent now")
         case SagaState.OPEN | SagaState.INTENT | SagaState.SENDING | SagaState.PROMOTED:
             return _stale(f"already under way: {move}")
         case SagaState.CANCELLED:
@@ -146,7 +146,7 @@ def _cancel(standing: Standing, by: str, now: datetime) -> Do | Answer:
     incident, short = standing.incident, standing.incident.id[:8]
     match incident.state:
         case SagaState.COUNTDOWN | SagaState.HELD | SagaState.AWAIT_APPROVAL | SagaState.INTENT:
-            why = f"{by} cancelled it at {words.clock_time(now)}"
+            why = f"cancelled by {by} at {words.clock_time(now)}"
             return Do(event=Event.CANCELLED, why=why, answer=f"cancelled: {standing.bad} stays on production")
         case SagaState.OPEN | SagaState.SENDING | SagaState.PROMOTED:
             return _stale(

@@ -174,7 +174,7 @@ def plan_watch(promotion: Promotion, earlier: Sequence[JournalEntry], *, undone_
     good = known_good(earlier, promotion.to_version_id, promotion.at)
     control, until = good or (None, promotion.at)
     if undone_by:
-        why = f"{undone_by} had the watchdog's revert undone, and the human decides"
+        why = f"the watchdog's revert was undone for {undone_by}, and the human decides"
         return WatchPlan(control_version_id=control, control_until=until, most=Action.ALERT, why=why)
     reverted_before = any(
         e.standing in _TAKEN_OFF and e.promotion.to_version_id == promotion.to_version_id for e in earlier

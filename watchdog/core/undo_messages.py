@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def asked(undo: Incident, watch: Watch, at: datetime) -> Notice:
     """Somebody wants the reverted version back."""
     bad, good = watch.candidate_label, watch.control_label
-    step = f"{undo.asked_by} asked to undo the revert. Putting {bad} back on production now, in place of {good}."
+    step = f"Asked for by {undo.asked_by}: the revert is undone. Putting {bad} back on production now, in place of {good}."
     return _notice(undo, watch, at, "asked", Tone.WAITING, f"undoing the revert of {bad}", step)
 
 
@@ -27,14 +27,14 @@ def progressed(undo: Incident, watch: Watch, event: Event, why: str, at: datetim
     bad, good, by = watch.candidate_label, watch.control_label, undo.asked_by
     match undo.state:
         case SagaState.CONFIRMED:
-            headline = f"{bad} is back on production, {by} had the revert undone"
+            headline = f"{bad} is back on production, its revert was undone for {by}"
             step = (
-                f"Production is on {bad} again ({why}). {by} decided: {bad} is watched and told about, and not "
+                f"Production is on {bad} again ({why}). It was asked for by {by}: {bad} is watched and told about, and not "
                 "reverted by itself."
             )
             return _notice(undo, watch, at, "confirmed", Tone.WAITING, headline, step)
         case SagaState.DONE:
-            headline = f"{bad} is back on production, {by} had the revert undone"
+            headline = f"{bad} is back on production, its revert was undone for {by}"
             return _notice(undo, watch, at, "done", Tone.QUIET, headline, f"Undo audited: {why}.")
         case SagaState.SUPERSEDED:
             headline = f"the revert of {bad} was not undone, a human acted first"
