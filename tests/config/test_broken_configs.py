@@ -37,7 +37,7 @@ BROKEN = [
         column=1,
         key="watch.promts",
         message="unknown key `promts`; did you mean `prompts`? allowed: `prompts`, `exclude`, `environment`, "
-        "`baseline`, `length`, `min_baseline_calls`, `act`, `tick`, `segment_by`",
+        "`baseline`, `length`, `min_baseline_calls`, `act`, `countdown`, `tick`, `segment_by`",
     ),
     Broken(
         why="a key that nothing resembles",
@@ -54,7 +54,7 @@ BROKEN = [
         column=2,
         key="recovry",
         message="unknown key `recovry`; did you mean `recovery`? allowed: `platform`, `watch`, `rules`, `prompts`, "
-        "`recovery`, `status`, `evidence`, `slack`, `store`, `log`",
+        "`guards`, `recovery`, `status`, `evidence`, `slack`, `store`, `log`",
     ),
     Broken(
         why="a status page over plain http",
@@ -227,7 +227,7 @@ BROKEN = [
         line=6,
         column=1,
         key="watch.act",
-        message='got "rever" (did you mean `revert`?); must be one of `alert`, `suggest`, `revert`',
+        message='got "rever" (did you mean `revert`?); must be one of `alert`, `suggest`, `countdown`, `revert`',
     ),
     Broken(
         why="a boolean for a count",
@@ -424,7 +424,7 @@ BROKEN = [
         line=7,
         column=1,
         key="prompts[0].prompts",
-        message="unknown key `prompts`; allowed: `match`, `packs`, `alpha`, `threshold`, `change`",
+        message="unknown key `prompts`; allowed: `match`, `act`, `packs`, `alpha`, `threshold`, `change`",
     ),
     Broken(
         why="rules for no prompts",

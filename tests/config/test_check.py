@@ -111,6 +111,10 @@ def test_the_report_reads_as_a_whole(bench: Bench) -> None:
         "A promotion is watched for 24h and compared with the 7d before it.",
         "After a revert the numbers have 30m to come back.",
         "The watchdog may revert by itself.",
+        (
+            "At most 3 automatic reverts in an hour and 10 in a day; of one prompt the next after 6h, twice that after "
+            "the second, and so on."
+        ),
         "Notices go to the Slack channel C0123456789.",
         "",
         "Rule packs:",
@@ -282,7 +286,7 @@ def test_the_budget_is_shared_out_by_weight(bench: Bench) -> None:
         (
             SLACK + '[rules]\npacks = ["mine.toml"]\n',
             [
-                'no rule has action = "revert": nothing is ever reverted by itself',
+                'no rule has action = "revert" or "countdown": nothing is ever reverted by itself',
                 'no rule has statistic = "limit": a prompt without a baseline is not protected at all',
             ],
         ),

@@ -76,7 +76,7 @@ def test_a_unit_or_a_direction_that_is_hardly_meant_is_a_finding(bench: Bench, t
 )
 def test_a_limit_in_another_unit_is_a_finding(bench: Bench, rule: str, expected: str) -> None:
     """Seconds for milliseconds, a day for a call."""
-    bench.write(RULE.format(rule), "mine.toml")
+    bench.write(RULE.format(f'{rule}\naction = "revert"'), "mine.toml")
 
     assert (expected,) == findings(bench.load(f'{PLATFORM}[rules]\npacks = ["mine.toml"]\n'))
 
@@ -96,7 +96,7 @@ def test_what_is_just_usual_is_no_finding(bench: Bench, text: str) -> None:
 
 def test_a_threshold_that_changes_nothing_is_a_finding(bench: Bench) -> None:
     """No simulation backs it for means and limits."""
-    bench.write(RULE.format(f"{COST_LIMIT}0.5"), "mine.toml")
+    bench.write(RULE.format(f'{COST_LIMIT}0.5\naction = "revert"'), "mine.toml")
     found = findings(bench.load(f'{PLATFORM}[rules]\npacks = ["mine.toml"]\nthreshold = "certified"\n'))
 
     assert ('threshold = "certified" changes nothing: no rule here has a certified threshold',) == found

@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.config.workbench import PLATFORM, Bench, switched_on
+from watchdog.cli.compose import kill_switch_of, policy_of
 from watchdog.config.load import load_settings
 from watchdog.config.packs import load_rules
 from watchdog.config.schema import ConfigTable
@@ -31,6 +32,7 @@ from watchdog.config.settings import (
     WatchSettings,
 )
 from watchdog.config.table import keys_of
+from watchdog.core.guards import Limits
 from watchdog.core.rules import Action
 from watchdog.errors import ConfigError
 from watchdog.platforms import paths as platform_paths
@@ -289,3 +291,28 @@ def test_no_value_of_any_key_is_a_traceback(bench: Bench, keys: dict[str, Any]) 
         issues = [issue.message for issue in exc.issues]
 
     assert all(issues)
+
+
+def test_the_ladder_and_the_guards_arrive_where_they_count(bench: Bench) -> None:
+    """The most for all prompts, the most for some, and how much may be done unasked."""
+    settings = bench.load(
+        f"{PLATFORM}"
+        '[watch]\nact = "alert"\ncountdown = "10m"\n'
+        '[guards]\nper_hour = 1\nper_day = 2\ncooldown = "1h"\noldest_target = "7d"\nhold_file = "stop"\n'
+        '[[prompts]]\nmatch = "support-*"\nact = "countdown"\n[[prompts]]\nmatch = "*"\nalpha = 0.001\n'
+    )
+    policy = policy_of(settings)
+
+    assert (Action.COUNTDOWN, Action.ALERT) == (policy.most_for("support-reply"), policy.most_for("other"))
+    assert Action.COUNTDOWN is settings.most_of_all
+    assert timedelta(minutes=10) == policy.terms.countdown
+    expected = Limits(per_hour=1, per_day=2, cooldown=timedelta(hours=1), oldest_target=timedelta(days=7))
+    assert expected == policy.terms.limits
+    assert bench.folder / "stop" == kill_switch_of(settings, {}).file
+
+
+def test_the_kill_switch_is_beside_the_database_unless_it_is_said(bench: Bench) -> None:
+    """With PostgreSQL there is no file unless one is named."""
+    assert bench.folder.absolute() / "hold" == kill_switch_of(bench.load(PLATFORM), {}).file
+    elsewhere = f'{PLATFORM}[store]\nurl = "postgresql://host/name"\n'
+    assert kill_switch_of(bench.load(elsewhere), {}).file is None

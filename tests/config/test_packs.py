@@ -60,7 +60,7 @@ def test_the_guards_stand_beside_the_main_pack(main: str) -> None:
 
 
 def test_a_rule_means_what_its_table_says(bench: Bench) -> None:
-    """Every key arrives in its field, and a limit in milliseconds as the limit."""
+    """Every key arrives in its field, a limit in milliseconds as the limit; who does not say what follows observes."""
     bench.write(
         HEAD + "alpha = 0.02\n"
         '[rule.a]\nmetric = "latency"\nstatistic = "limit"\nquantile = 0.9\nlimit_ms = 1500\nweight = 2\n'
@@ -91,8 +91,9 @@ def test_a_rule_means_what_its_table_says(bench: Bench) -> None:
             error_kind=ErrorKind.TIMEOUT,
             statistic=Statistic.PROPORTION,
             margin_rel=0.5,
+            action=Action.ALERT,
         ),
-        Rule(name="c", metric=Metric.COST, statistic=Statistic.LIMIT, limit_value=0.25),
+        Rule(name="c", metric=Metric.COST, statistic=Statistic.LIMIT, limit_value=0.25, action=Action.ALERT),
     ) == rules.rules
 
 

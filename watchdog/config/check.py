@@ -192,10 +192,11 @@ def _summary(settings: Settings) -> Iterator[str]:
         if override.act is not None:
             yield f'About "{override.glob}" it may at most {_MAY[override.act]}.'
     guards = settings.guards
-    yield (
-        f"At most {guards.per_hour} automatic reverts in an hour and {guards.per_day} in a day; of one prompt the next "
-        f"after {duration_text(guards.cooldown)}, twice that after the second, and so on."
-    )
+    if settings.most_of_all in (Action.COUNTDOWN, Action.REVERT):
+        yield (
+            f"At most {guards.per_hour} automatic reverts in an hour and {guards.per_day} in a day; of one prompt the "
+            f"next after {duration_text(guards.cooldown)}, twice that after the second, and so on."
+        )
     yield f"Notices go to {_receiver(settings)}."
     yield from _evidence(settings)
 

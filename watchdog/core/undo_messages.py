@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def asked(undo: Incident, watch: Watch, at: datetime) -> Notice:
     """Somebody wants the reverted version back."""
     bad, good = watch.candidate_label, watch.control_label
-    step = f"Asked for by {undo.asked_by}: the revert is undone. Putting {bad} back on production now, in place of {good}."
+    step = f"Asked for by {undo.asked_by}: putting {bad} back on production now, in place of {good}."
     return _notice(undo, watch, at, "asked", Tone.WAITING, f"undoing the revert of {bad}", step)
 
 
@@ -29,8 +29,8 @@ def progressed(undo: Incident, watch: Watch, event: Event, why: str, at: datetim
         case SagaState.CONFIRMED:
             headline = f"{bad} is back on production, its revert was undone for {by}"
             step = (
-                f"Production is on {bad} again ({why}). It was asked for by {by}: {bad} is watched and told about, and not "
-                "reverted by itself."
+                f"Production is on {bad} again ({why}). It was asked for by {by}: {bad} is watched and told about, "
+                "and not reverted by itself."
             )
             return _notice(undo, watch, at, "confirmed", Tone.WAITING, headline, step)
         case SagaState.DONE:
