@@ -12,6 +12,7 @@ from tests.builders import MINUTE, SECOND, rule_set, success_rule
 from tests.jobs.asking import ask
 from tests.jobs.rollbacks import READS_FAIL_WITH, inject
 from tests.world import World
+from watchdog.core.guards import Limits
 from watchdog.core.incident import Recovery
 from watchdog.core.promotion import Standing
 from watchdog.core.rollback import SagaState
@@ -193,3 +194,15 @@ def test_other_prompts_may_be_reverted_at_once(tmp_path: Path) -> None:
         assert SagaState.COUNTDOWN is world.incident.state
         with world.store.read() as connection:
             assert () == holds.in_force(connection, world.clock.now())
+
+
+def test_the_limits_are_counted_again_at_the_end_of_the_time(counting: World) -> None:
+    """Others may have taken the last place meanwhile; the name of the guard is left to be counted."""
+    standing = counting.deps.standing
+    full = replace(standing.policy.terms, limits=Limits(per_hour=0))
+    standing.policy = replace(standing.policy, terms=full)
+    wait(counting, 6 * MINUTE)
+
+    assert (SagaState.HELD, "per_hour", []) == (counting.incident.state, counting.incident.guard, counting.reverts())
+    assert "guard:per_hour" in events(counting)
+    assert any(f"promptwatch approve {counting.incident.id[:8]}" in text for text in counting.said())
