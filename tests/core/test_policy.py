@@ -6,13 +6,16 @@ import pytest
 
 from tests.builders import reading, watch
 from watchdog.core.judgement import Judgement, ReadingState
-from watchdog.core.policy import Alert, Revert, Suggest, Wait, decide
+from watchdog.core.policy import Alert, Countdown, Revert, Suggest, Wait, decide
 from watchdog.core.rules import Action, Severity
 from watchdog.core.watch import Verdict
 
 TRIPPED = reading()
 ALERTING = reading(rule="drift", action=Action.ALERT)
 SUGGESTING = reading(rule="cost", action=Action.SUGGEST)
+
+
+COUNTING = reading(rule="latency", action=Action.COUNTDOWN)
 
 
 def judgement(verdict: Verdict, *readings: object) -> Judgement:
@@ -31,6 +34,9 @@ def test_only_a_regression_ever_leads_to_anything(verdict: Verdict) -> None:
         ((TRIPPED,), Action.REVERT, "v1", Action.REVERT, Revert(readings=(TRIPPED,), target_version_id="v1")),
         ((SUGGESTING,), Action.REVERT, "v1", Action.REVERT, Suggest(readings=(SUGGESTING,), target_version_id="v1")),
         ((TRIPPED,), Action.REVERT, "v1", Action.SUGGEST, Suggest(readings=(TRIPPED,), target_version_id="v1")),
+        ((COUNTING,), Action.REVERT, "v1", Action.REVERT, Countdown(readings=(COUNTING,), target_version_id="v1")),
+        ((TRIPPED,), Action.REVERT, "v1", Action.COUNTDOWN, Countdown(readings=(TRIPPED,), target_version_id="v1")),
+        ((COUNTING,), Action.REVERT, "v1", Action.SUGGEST, Suggest(readings=(COUNTING,), target_version_id="v1")),
         ((ALERTING, TRIPPED), Action.REVERT, "v1", Action.REVERT, Revert(readings=(TRIPPED,), target_version_id="v1")),
         (
             (ALERTING,),
@@ -53,6 +59,9 @@ def test_only_a_regression_ever_leads_to_anything(verdict: Verdict) -> None:
         "a rule that reverts",
         "a rule that only suggests",
         "a configuration that only suggests",
+        "a rule that counts down",
+        "a configuration that counts down",
+        "a rule that counts down where only suggesting is allowed",
         "the strongest action wins",
         "a rule that only alerts",
         "a promotion that may not be reverted",

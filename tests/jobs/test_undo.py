@@ -73,7 +73,7 @@ def test_an_undo_puts_the_version_back_with_its_own_note(reverted: World) -> Non
     )
     notes = [e["metadata"]["reason"] for e in reverted.reverts()]  # type: ignore[index]
     assert {f"watchdog:{first(reverted).id}", f"watchdog:{undo(reverted).id}"} == set(notes)
-    (root,) = [root for root in reverted.roots() if "revert was undone for bob" in root.text]
+    (root,) = [root for root in reverted.roots() if "its revert was undone for bob" in root.text]
     replies = [m.text for m in reverted.slack.replies(root.ts)]
     assert any("reverted to v1.0.0" in text or "Production is back on v1.0.0" in text for text in replies)
     assert any("Asked for by bob" in text for text in replies)
