@@ -112,6 +112,7 @@ def test_the_report_reads_as_a_whole(bench: Bench) -> None:
         "After a revert the numbers have 30m to come back.",
         "The watchdog may revert by itself.",
         "Notices go to the Slack channel C0123456789.",
+        "Health and metrics are on http://127.0.0.1:9464, for this machine.",
         "",
         "Rule packs:",
         "  cost-guard  Beside default, where the bill matters: 5 % of the mean cost, and the dearest calls.",

@@ -17,9 +17,11 @@ from watchdog.config.rule_schema import PackTable
 from watchdog.config.schema import ConfigTable
 from watchdog.config.settings import (
     EvidenceSettings,
+    HeartbeatSettings,
     LogSettings,
     PlatformSettings,
     RecoverySettings,
+    ServerSettings,
     SlackSettings,
     StoreSettings,
     WatchSettings,
@@ -44,6 +46,8 @@ SETTINGS = {
     "evidence": EvidenceSettings,
     "slack": SlackSettings,
     "store": StoreSettings,
+    "server": ServerSettings,
+    "heartbeat": HeartbeatSettings,
     "log": LogSettings,
 }
 

@@ -10,9 +10,11 @@ from watchdog.config.ruling import Ruling, rule_on
 from watchdog.config.schema import ConfigTable, SlackTable
 from watchdog.config.settings import (
     EvidenceSettings,
+    HeartbeatSettings,
     LogSettings,
     PlatformSettings,
     RecoverySettings,
+    ServerSettings,
     Settings,
     SlackSettings,
     StatusSettings,
@@ -97,6 +99,8 @@ def _settings(table: ConfigTable, ruling: Ruling, path: Path, folder: Path) -> S
         ),
         slack=None if table.slack is None else _slack(table.slack),
         store=StoreSettings(url=table.store.url or StoreSettings.url, folder=folder),
+        server=ServerSettings(listen=table.server.listen, remote=table.server.remote),
+        heartbeat=HeartbeatSettings(url=table.heartbeat.url),
         log=LogSettings(level=table.log.level, format=table.log.format),
         file=path,
         packs=tuple(pack.used for pack in ruling.packs),
