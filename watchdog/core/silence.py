@@ -5,7 +5,7 @@ No call is no evidence against a version, so this never judges and never reverts
 and nobody else may notice that the gateway sends its calls elsewhere. Most silences are harmless: nights, weekends,
 batches that are done. People are told only where all of this holds:
 
-1. it lasts 10 min, and three times as long as the baseline ever was silent;
+1. it lasts 10 min, and five times as long as the baseline ever was silent;
 2. the baseline was called at the same time of day, so much that no call has a chance of less than one in a million,
    with calls as clustered as the baseline's were;
 3. where the baseline does not reach back to that time of day (a busy prompt's is short), the minutes before the silence
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 SHORTEST = timedelta(minutes=10)
 SHORTEST_WITHOUT_DAY = timedelta(minutes=30)
-_TIMES_THE_LONGEST = 3
+# A weekend is four and a half of an office's nights.
+_TIMES_THE_LONGEST = 5
 _DAY = timedelta(days=1)
 _LONGEST_BEFORE = timedelta(hours=1)
 # How many nats of surprise: a chance of one in a million.
@@ -66,7 +68,7 @@ class Rhythm:
         start = window_start(since, BLOCK)
         return sum(self.per_minute.get(start + i * BLOCK, 0) for i in range(n) if start + i * BLOCK >= since)
 
-    @property
+    @cached_property
     def longest_silence(self) -> timedelta:
         """To the minute, its ends included; all of it where there was no call."""
         longest, before = timedelta(), self.since
@@ -74,7 +76,7 @@ class Rhythm:
             longest, before = max(longest, start - before), start + BLOCK
         return max(longest, self.until - before)
 
-    @property
+    @cached_property
     def evenness(self) -> float:
         """
         Size of the negative binomial distribution of the calls in a stretch of ten minutes, in [0.05, 30]: the larger,
