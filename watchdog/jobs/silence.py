@@ -6,6 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from watchdog.core.promotion import Standing
 from watchdog.core.silence import (
     SHORTEST,
     Rhythm,
@@ -21,7 +22,7 @@ from watchdog.core.windows import BLOCK, window_start
 from watchdog.jobs.frames import each
 from watchdog.jobs.freeze import control_owner
 from watchdog.jobs.ingest import OVERLAP
-from watchdog.store import intakes, outbox, watches
+from watchdog.store import intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -111,17 +112,32 @@ def _rhythm(deps: Deps, connection: Connection, watch: Watch) -> Rhythm | None:
     baseline = watches.find_baseline(connection, watch.id)
     if baseline is None or not baseline.summary.calls:
         return None
-    since, until = window_start(baseline.from_at, BLOCK), window_start(baseline.until_at, BLOCK)
+    since = window_start(max(baseline.from_at, _stood_since(connection, watch)), BLOCK)
+    until = window_start(baseline.until_at, BLOCK)
     blocks = intakes.windows_between(connection, control_owner(watch), since=since, until=until)
     rhythm = Rhythm(since=since, until=until, per_minute={start: block.calls for start, block in blocks if block.calls})
     deps.rhythms[watch.id] = rhythm
     return rhythm
 
 
+def _stood_since(connection: Connection, watch: Watch) -> datetime:
+    """
+    When the control came on production: before that it could not be called, which is no silence. What was adopted has
+    been there for longer than anybody knows.
+    """
+    stood = datetime.min.replace(tzinfo=watch.control_until.tzinfo)
+    for entry in journal.journal(connection, watch.prompt_id):
+        if entry.promotion.at >= watch.control_until:
+            break
+        if entry.promotion.to_version_id == watch.control_version_id and entry.standing is not Standing.ADOPTED:
+            stood = entry.promotion.at
+    return stood
+
+
 def _before(connection: Connection, watch: Watch, intake: Intake, since: datetime, until: datetime) -> int | None:
-    """The candidate's calls right before the silence; None where it had none, or has not been there for so long."""
+    """The candidate's calls right before the silence; None where others had the last ones, or it is too young."""
     begin = since - length_before(since, until)
-    if intake.last_record_at is None or begin < watch.promotion.at:
+    if intake.last_record_at is None or intake.last_record_at < since or begin < watch.promotion.at:
         return None
     end = since + timedelta(microseconds=1)
     return sum(part.calls for _, part in intakes.windows_between(connection, watch.id, since=begin, until=end))
