@@ -135,6 +135,41 @@ def test_a_diagnosis_that_hangs_is_said_and_ends_nothing(world: World, caplog: p
     assert ["diagnosis"] == [r.worker for r in caplog.records if getattr(r, "action", "") == "thread_hangs"]  # type: ignore[attr-defined]
 
 
+def test_the_supervisor_hears_of_ticks_that_completed_and_of_nothing_else(world: World) -> None:
+    """The process is alive, its threads come round, and one look hangs: no word that it lives."""
+    heard: list[int] = []
+    gate, hanging = Event(), Event()
+    platform = Seen(world.deps.platform)
+
+    def prompts(true: Callable[..., Any]) -> Any:
+        if len(heard) >= 2:
+            hanging.set()
+            gate.wait(SOON_S)
+        return true()
+
+    platform.instead["prompts"] = prompts
+    policy = replace(world.deps.policy, terms=ALL_THE_TIME)
+    deps = replace(
+        world.deps,
+        platform=platform,  # type: ignore[arg-type]
+        standing=Standing(policy=policy),
+        clock=RealWaits(world.own_clock),
+    )
+    schedule = Schedule(deps, on_dead=print, on_tick=lambda: heard.append(schedule.pulse.completed))
+    schedule.start()
+    try:
+        assert hanging.wait(SOON_S)
+        Event().wait(1.1)
+        while_hanging = len(heard)
+        Event().wait(1.6)
+
+        assert while_hanging == len(heard)
+        assert heard == sorted(set(heard))
+    finally:
+        gate.set()
+        schedule.stop()
+
+
 def test_a_sender_with_much_to_send_does_not_hang(world: World) -> None:
     """It comes round with each notice, however long all of them take together."""
     slow = Event()
