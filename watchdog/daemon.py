@@ -6,18 +6,22 @@ import faulthandler
 import logging
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from watchdog.core.vitals import status_line
 from watchdog.jobs.schedule import Schedule
+from watchdog.server.health import Health, HealthServer
+from watchdog.server.service_manager import ServiceManager
 from watchdog.store import journal
 from watchdog.store.engine import SingleDaemon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Self
 
     from watchdog.jobs.deps import Deps
+    from watchdog.server.listener import Address
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +36,22 @@ class Daemon:
     """
     One running watchdog.
 
+    Attributes:
+        listen: where health and metrics can be asked for; None for nowhere.
+        env: the environment variables by which a service manager says how to reach it.
+
     Raises: DaemonRunning: another one has this SQLite file. StoreError: the database cannot be used.
     """
 
     deps: Deps
+    listen: Address | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = SingleDaemon(self.deps.store.url)
-        self.schedule = Schedule(self.deps, on_dead=_give_up)
+        self._manager = ServiceManager(self.env)
+        self.schedule = Schedule(self.deps, on_dead=_give_up, on_tick=lambda: self._manager.ticked(self._status()))
+        self.server: HealthServer | None = None
 
     def __enter__(self) -> Self:
         self._lock.__enter__()
@@ -52,17 +64,38 @@ class Daemon:
             self._lock.__exit__()
             raise
         self.schedule.start()
+        if self.listen is not None:
+            self.server = HealthServer(self.listen, Health(self.schedule.vitals, self.deps.store)).__enter__()
+        self._warn_of_impatience()
         log.info("watching", extra={"action": "started", "platform": self.deps.platform.name})
+        self._manager.ready(self._status())
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._manager.stopping()
+        if self.server is not None:
+            self.server.__exit__()
         self.schedule.stop()
         self.deps.platform.close()
         if self.deps.status_pages is not None:
             self.deps.status_pages.close()
+        if self.deps.dead_mans_switch is not None:
+            self.deps.dead_mans_switch.close()
         self.deps.store.close()
         self._lock.__exit__()
         log.info("stopped", extra={"action": "stopped"})
+
+    def _status(self) -> str:
+        return status_line(self.schedule.vitals(), self.deps.platform.name)
+
+    def _warn_of_impatience(self) -> None:
+        """A service manager that waits for less than a busy look takes would kill a daemon that is well."""
+        wanted_s, patience_s = self._manager.watchdog_s, self.schedule.vitals().patience_s
+        if wanted_s is not None and wanted_s <= patience_s:
+            log.warning(
+                "WatchdogSec is shorter than the patience of the daemon itself, which leaves a trace of what hung",
+                extra={"action": "impatient_manager", "watchdog_s": wanted_s, "patience_s": patience_s},
+            )
 
 
 class Hangups:
@@ -147,7 +180,12 @@ class Signals:
 
 
 def run_until_signal(
-    deps: Deps, *, hangups: Hangups | None = None, on_hangup: Callable[[], object] | None = None
+    deps: Deps,
+    *,
+    hangups: Hangups | None = None,
+    on_hangup: Callable[[], object] | None = None,
+    listen: Address | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> None:
     """
     Run until SIGTERM or SIGINT, then drain; a second signal ends the process at once, which loses nothing.
@@ -155,8 +193,9 @@ def run_until_signal(
     Args:
         hangups: without them SIGHUP is left as it is.
         on_hangup: called in this thread for SIGHUP.
+        listen, env: see `Daemon`.
     """
-    with Signals(hangups) as signals, Daemon(deps):
+    with Signals(hangups) as signals, Daemon(deps, listen=listen, env=env or {}):
         signals.wait(on_hangup)
         log.info("stopping; another signal ends it at once", extra={"action": "stopping"})
 

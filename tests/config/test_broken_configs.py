@@ -54,7 +54,7 @@ BROKEN = [
         column=2,
         key="recovry",
         message="unknown key `recovry`; did you mean `recovery`? allowed: `platform`, `watch`, `rules`, `prompts`, "
-        "`guards`, `recovery`, `status`, `evidence`, `slack`, `store`, `log`",
+        "`guards`, `recovery`, `status`, `evidence`, `slack`, `store`, `server`, `heartbeat`, `log`",
     ),
     Broken(
         why="a status page over plain http",

@@ -116,6 +116,7 @@ def test_the_report_reads_as_a_whole(bench: Bench) -> None:
             "the second, and so on."
         ),
         "Notices go to the Slack channel C0123456789.",
+        "Health and metrics are on http://127.0.0.1:9464, for this machine.",
         "",
         "Rule packs:",
         "  cost-guard  Beside default, where the bill matters: 5 % of the mean cost, and the dearest calls.",

@@ -18,9 +18,11 @@ from watchdog.config.schema import ConfigTable
 from watchdog.config.settings import (
     EvidenceSettings,
     GuardSettings,
+    HeartbeatSettings,
     LogSettings,
     PlatformSettings,
     RecoverySettings,
+    ServerSettings,
     SlackSettings,
     StoreSettings,
     WatchSettings,
@@ -46,6 +48,8 @@ SETTINGS = {
     "evidence": EvidenceSettings,
     "slack": SlackSettings,
     "store": StoreSettings,
+    "server": ServerSettings,
+    "heartbeat": HeartbeatSettings,
     "log": LogSettings,
 }
 

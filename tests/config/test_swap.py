@@ -64,6 +64,8 @@ def test_another_order_of_the_overrides_is_a_change(bench: Bench) -> None:
         (SLACK.replace("C0123456789", "C9876543210"), ("slack.channel",)),
         ("", ("slack",)),
         (SLACK + '[store]\nurl = "sqlite:///other.db"\n', ("store.url",)),
+        (SLACK + '[server]\nlisten = ""\n', ("server.listen",)),
+        (SLACK + '[heartbeat]\nurl = "env:HEARTBEAT"\n', ("heartbeat.url",)),
         (SLACK + '[log]\nformat = "json"\n', ("log.format",)),
         (SLACK + '[status]\nopenai = "https://status.openai.com"\n', ("status",)),
         (SLACK + '[watch]\nenvironment = "staging"\nsegment_by = "task"\n', ("watch.environment", "watch.segment_by")),
@@ -72,6 +74,7 @@ def test_another_order_of_the_overrides_is_a_change(bench: Bench) -> None:
 )
 def test_what_needs_a_restart_is_named_by_its_key(bench: Bench, text: str, expected: tuple[str, ...]) -> None:
     """Never with its value."""
+    bench.env["HEARTBEAT"] = "https://hc.example/ping/1"
     standing = bench.load(PLATFORM + SLACK)
 
     assert expected == needs_restart(standing, bench.load(PLATFORM + text))

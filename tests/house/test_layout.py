@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "jobs": {"core", "stats", "store", "platforms.protocol", "notify.protocol", "clock"},
     "replay": {"stats", "core", "config"},
     "backtest": {"core", "stats", "config", "platforms.protocol"},
-    "daemon": {"jobs", "store"},
+    "server": {"core", "store"},
+    "daemon": {"core", "jobs", "server", "store"},
     "clock": set(),
     "errors": set(),
 }

@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 
 from watchdog.clock import SystemClock
 from watchdog.config.swap import differences, needs_restart, swapped
+from watchdog.config.urls import listen_address
 from watchdog.core.guards import Limits
 from watchdog.core.rules import Action
 from watchdog.core.terms import Evidence, Terms
@@ -18,6 +19,7 @@ from watchdog.errors import NotifyError
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.jobs.kill_switch import KillSwitch
 from watchdog.jobs.reload import Offer
+from watchdog.server.listener import Address
 from watchdog.store.database import Store
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from watchdog.config.settings import PlatformSettings, Settings, SlackSettings
     from watchdog.notify.protocol import Notifier
     from watchdog.notify.slack import SlackNotifier
+    from watchdog.platforms.heartbeat import HttpHeartbeat
     from watchdog.platforms.prompthelm import PromptHelm
     from watchdog.platforms.protocol import Access
     from watchdog.platforms.status_page import HttpStatusPages
@@ -54,6 +57,7 @@ def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock:
         standing=Standing(policy=policy_of(settings)),
         status_pages=status_pages_of(settings, clock),
         thrown=kill_switch_of(settings, env).thrown,
+        dead_mans_switch=heartbeat_of(settings, env, clock),
     )
 
 
@@ -65,6 +69,25 @@ def kill_switch_of(settings: Settings, env: Mapping[str, str]) -> KillSwitch:
         if url.get_backend_name() == "sqlite" and url.database:
             file = Path(url.database).with_name(HOLD_FILE)
     return KillSwitch(file=file, env=env)
+
+
+def address_of(settings: Settings) -> Address | None:
+    """Where health and metrics are; None where nobody wants them."""
+    if not settings.server.listen:
+        return None
+    host, port = listen_address(settings.server.listen)
+    return Address(host=host, port=port, remote=settings.server.remote)
+
+
+def heartbeat_of(settings: Settings, env: Mapping[str, str], clock: Clock) -> HttpHeartbeat | None:
+    """None where nobody is to be told that the watchdog lives."""
+    url = settings.heartbeat.url
+    if url is None:
+        return None
+    from watchdog.platforms.heartbeat import HttpHeartbeat
+
+    given = settings.platform
+    return HttpHeartbeat(lambda: url.read(env), clock=clock, proxy_from_env=given.proxy_from_env, ca_file=given.ca_file)
 
 
 def status_pages_of(settings: Settings, clock: Clock) -> HttpStatusPages | None:

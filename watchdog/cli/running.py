@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.cli.compose import Configuration, deps_of, is_needed
+from watchdog.cli.compose import Configuration, address_of, deps_of, is_needed
 from watchdog.cli.exits import FAILED, err, out, say, stop
 from watchdog.cli.logs import set_up_logging
 from watchdog.cli.where import settings_or_none
@@ -41,7 +41,7 @@ def run(config: Path | None) -> None:
     _require_access(deps.platform, settings)
     configuration = Configuration(settings, os.environ)
     reloader = Reloader(deps, configuration.read, configuration.accept)
-    run_until_signal(deps, hangups=hangups, on_hangup=reloader.run)
+    run_until_signal(deps, hangups=hangups, on_hangup=reloader.run, listen=address_of(settings), env=os.environ)
 
 
 def embedded(database: Path, port: int, traffic: float) -> None:

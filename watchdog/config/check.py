@@ -198,7 +198,16 @@ def _summary(settings: Settings) -> Iterator[str]:
             f"next after {duration_text(guards.cooldown)}, twice that after the second, and so on."
         )
     yield f"Notices go to {_receiver(settings)}."
+    yield from _self_watch(settings)
     yield from _evidence(settings)
+
+
+def _self_watch(settings: Settings) -> Iterator[str]:
+    if settings.server.listen:
+        whom = "anybody who reaches that address" if settings.server.remote else "this machine"
+        yield f"Health and metrics are on http://{settings.server.listen}, for {whom}."
+    if settings.heartbeat.url is not None:
+        yield "A dead man's switch is told once a minute that it lives."
 
 
 def _evidence(settings: Settings) -> Iterator[str]:
@@ -226,6 +235,8 @@ def _references(settings: Settings) -> Iterator[tuple[str, SecretRef]]:
             yield "slack.webhook", settings.slack.webhook
     if isinstance(settings.store.url, SecretRef):
         yield "store.url", settings.store.url
+    if settings.heartbeat.url is not None:
+        yield "heartbeat.url", settings.heartbeat.url
 
 
 def _typical(settings: Settings) -> Iterator[Traffic]:

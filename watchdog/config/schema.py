@@ -41,16 +41,27 @@ from watchdog.config.settings import (
     PLATFORM_PATHS,
     EvidenceSettings,
     GuardSettings,
+    HeartbeatSettings,
     LogFormat,
     LogLevel,
     LogSettings,
     PlatformSettings,
     RecoverySettings,
+    ServerSettings,
     SlackSettings,
     WatchSettings,
 )
 from watchdog.config.table import KeyedBy, Table, at_key, means
-from watchdog.config.urls import base_address, origin, secret, status_page, store
+from watchdog.config.urls import (
+    base_address,
+    is_loopback,
+    listen_address,
+    listening,
+    origin,
+    secret,
+    status_page,
+    store,
+)
 from watchdog.core.patterns import MOST_PATTERNS
 from watchdog.core.rules import Action
 from watchdog.stats.eprocess import ThresholdMode  # noqa: TC001
@@ -373,6 +384,46 @@ class StoreTable(Table):
     ] = None
 
 
+class ServerTable(Table):
+    listen: Annotated[
+        str,
+        listening(),
+        means(
+            "IP address and port of `/healthz`, `/readyz` and `/metrics`; empty for none. A port that is taken stops "
+            "nothing: it is logged and tried again."
+        ),
+    ] = ServerSettings.listen
+    remote: Annotated[
+        bool,
+        flag(),
+        means(
+            "Let `listen` be an address that other machines reach. Nobody who asks is asked who they are: bind to a "
+            "network that only your monitoring is in."
+        ),
+    ] = ServerSettings.remote
+
+    @model_validator(mode="after")
+    def _others_only_on_purpose(self) -> Self:
+        if self.listen and not self.remote and not is_loopback(listen_address(self.listen)[0]):
+            raise at_key(
+                "listen",
+                f"{quoted(self.listen)} can be reached by other machines; put `remote = true` beside it if they "
+                "may, or listen on 127.0.0.1",
+            )
+        return self
+
+
+class HeartbeatTable(Table):
+    url: Annotated[
+        SecretRef | None,
+        secret(web_address=True),
+        means(
+            "An address that is fetched (GET) once a minute while looks complete: a dead man's switch such as a check "
+            "of healthchecks.io, which tells you when the watchdog itself has died."
+        ),
+    ] = HeartbeatSettings.url
+
+
 class LogTable(Table):
     level: Annotated[LogLevel, choice(LogLevel), means("What is logged.")] = LogSettings.level
     format: Annotated[LogFormat, choice(LogFormat), means("`json`: one object a line.")] = LogSettings.format
@@ -405,6 +456,8 @@ class ConfigTable(Table):
         means("Optional; without it notices go to the terminal. Either `token` and `channel`, or `webhook` alone."),
     ] = None
     store: Annotated[StoreTable, means("What the watchdog remembers.")] = StoreTable()
+    server: Annotated[ServerTable, means("What can be asked of the watchdog itself.")] = ServerTable()
+    heartbeat: Annotated[HeartbeatTable, means("Who is told that the watchdog lives.")] = HeartbeatTable()
     log: Annotated[LogTable, means("What the watchdog writes to standard error.")] = LogTable()
 
     @field_validator("status", mode="after")

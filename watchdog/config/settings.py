@@ -217,6 +217,28 @@ class StoreSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """
+    Attributes:
+        listen: IP address and port of the pages about the watchdog itself; empty for none.
+        remote: `listen` may be an address that other machines reach.
+    """
+
+    listen: str = "127.0.0.1:9464"
+    remote: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeartbeatSettings:
+    """
+    Attributes:
+        url: where the address is that is fetched while ticks complete; None for none.
+    """
+
+    url: SecretRef | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.TEXT
@@ -275,6 +297,8 @@ class Settings:
     evidence: EvidenceSettings = EvidenceSettings()
     slack: SlackSettings | None = None
     store: StoreSettings = field(default_factory=StoreSettings)
+    server: ServerSettings = ServerSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
     log: LogSettings = LogSettings()
     file: Path | None = None
     packs: tuple[PackUsed, ...] = ()

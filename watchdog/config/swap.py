@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from watchdog.core.rules import RuleSet
 
 # Tables of which nothing can be swapped: connections are open, and the log is set up.
-_FIXED_TABLES = ("platform", "status", "slack", "store", "log")
+_FIXED_TABLES = ("platform", "status", "slack", "store", "server", "heartbeat", "log")
 # Of [watch]: whose calls are read, and by which label they are told apart, is decided before the first one is counted.
 _FIXED_OF_WATCH = ("environment", "segment_by")
 

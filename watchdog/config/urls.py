@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9a-fA-F:]+")
 _SQLITE = "sqlite:///"
+_LISTEN_EXAMPLE = "127.0.0.1:9464"
 _IN_THE_OPEN = "which would send the token unencrypted"
 _POSTGRES = ("postgresql", "postgresql+psycopg")
 STORE_ALLOWED = (
@@ -143,6 +144,41 @@ def secret(*, web_address: bool = False) -> Kind:
         return ref
 
     return Kind(allowed=SECRET_ALLOWED, parse=parse, secret=True, schema=matching(SECRET_PATTERN))
+
+
+def listening() -> Kind:
+    """An IP address and a port to listen on, or nothing."""
+    allowed = (
+        f'an IP address and a port, such as "{_LISTEN_EXAMPLE}" or "[::1]:9464", or "" for none; an address that other '
+        "machines reach needs `remote = true` beside it"
+    )
+
+    def parse(value: object, _: Surroundings) -> str:
+        content = text_of(value)
+        if content:
+            listen_address(content)
+        return content
+
+    return Kind(allowed=allowed, parse=parse, schema=matching(r"|[0-9.]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}"))
+
+
+def listen_address(content: str) -> tuple[str, int]:
+    """
+    Host and port.
+
+    Raises: ValueError: not an IP address and a port.
+    """
+    host, colon, port = content.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise ValueError(f"got {shown(content)}")
+    bare = host.removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        raise ValueError(f"got {shown(content)}") from None
+    if (address.version == 6) != (host == f"[{bare}]"):
+        raise ValueError(f"got {shown(content)}")
+    return bare, int(port)
 
 
 def _web(allowed: str, *, path: bool, risk: str = _IN_THE_OPEN) -> Kind:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from watchdog.core.upstream import Finding
     from watchdog.core.watch import Watch
 
+# Keys of the notices that promotions cannot be seen, and that they can again, begin so; what follows is since when.
+BLIND_KEY = "platform:blind:"
+SEEING_KEY = "platform:seeing:"
 # A phone shows no more.
 _MOST_FINDINGS = 6
 
@@ -170,7 +173,7 @@ def fleet(incident: Incident, watch: Watch, at: datetime) -> Notice:
 def blind_to_promotions(platform: str, since: datetime, why: str, at: datetime) -> Notice:
     """Nothing is guarded while promotions cannot be seen."""
     return Notice(
-        key=f"platform:blind:{since.isoformat()}",
+        key=f"{BLIND_KEY}{since.isoformat()}",
         thread=f"platform:{since.isoformat()}",
         tone=Tone.ALARM,
         headline="The watchdog cannot see promotions",
@@ -183,7 +186,7 @@ def blind_to_promotions(platform: str, since: datetime, why: str, at: datetime) 
 def seeing_promotions(platform: str, since: datetime, at: datetime) -> Notice:
     """Everything is guarded again."""
     return Notice(
-        key=f"platform:seeing:{since.isoformat()}",
+        key=f"{SEEING_KEY}{since.isoformat()}",
         thread=f"platform:{since.isoformat()}",
         tone=Tone.GOOD,
         headline="The watchdog can see promotions again",

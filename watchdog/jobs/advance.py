@@ -57,6 +57,7 @@ def run(deps: Deps, now: datetime) -> int:
 
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
+    deps.beats.come_round()
     try:
         sight = _look(deps, incident.saga)
     except PlatformError as exc:

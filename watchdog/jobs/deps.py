@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from watchdog.jobs.beats import Beats
 from watchdog.jobs.panels import Panels
 from watchdog.jobs.platform_clock import PlatformClock
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from watchdog.core.holds import Thrown
     from watchdog.core.peers import Sample
     from watchdog.core.rules import Action, RuleSet
+    from watchdog.core.silence import Rhythm
     from watchdog.core.terms import Terms
     from watchdog.core.week import Week
     from watchdog.jobs.draft import Draft, HourDraft
     from watchdog.notify.protocol import Notifier
-    from watchdog.platforms.protocol import PromptPlatform, StatusPages
+    from watchdog.platforms.protocol import DeadMansSwitch, PromptPlatform, StatusPages
     from watchdog.store.database import Store
 
 
@@ -89,6 +91,10 @@ class Deps:
         census: what prompts' last calls looked like, by prompt and version, and until when; see `jobs.peers`.
         weeks: what was read of the same hours a week ago, by watch id; a restart reads it from the store.
         hour_drafts: hours that are half read, by watch id; a restart reads them anew.
+        dead_mans_switch: told now and then that this lives; None where nobody waits for that.
+        beats: when each thread last came round.
+        rhythms: how often the control was called at which time, by watch id; see `jobs.silence`.
+        elsewhere: of a watch, how many calls of other versions had come when, by watch id; see `jobs.silence`.
     """
 
     store: Store
@@ -98,6 +104,7 @@ class Deps:
     standing: Standing
     status_pages: StatusPages | None = None
     look_budget_s: float = 4.0
+    dead_mans_switch: DeadMansSwitch | None = None
     bell: Bell = field(default_factory=Bell)
     thrown: Callable[[], tuple[Thrown, ...]] = nothing_thrown
     reads: int = 4
@@ -106,6 +113,9 @@ class Deps:
     census: dict[tuple[str, str], tuple[datetime, Sample | None]] = field(default_factory=dict)
     weeks: dict[str, Week] = field(default_factory=dict)
     hour_drafts: dict[str, HourDraft] = field(default_factory=dict)
+    beats: Beats = field(default_factory=Beats)
+    rhythms: dict[str, Rhythm] = field(default_factory=dict)
+    elsewhere: dict[str, tuple[int, datetime]] = field(default_factory=dict)
 
     @property
     def policy(self) -> Policy:

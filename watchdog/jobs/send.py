@@ -40,6 +40,7 @@ def run(deps: Deps, now: datetime) -> int:
     """
     sent = 0
     while True:
+        deps.beats.come_round()
         with deps.store.read() as connection:
             parcel = outbox.next_parcel(connection, now)
         if parcel is None:

@@ -7,16 +7,30 @@ Each stage stands alone: a platform that fails in one leaves the others their tu
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core.incident import Recovery
 from watchdog.core.rollback import SagaState
+from watchdog.core.vitals import LOOK_BOUNDS_S, Spread
 from watchdog.core.watch import WatchState
 from watchdog.errors import PlatformError, StoreError
-from watchdog.jobs import calibrate, countdown, detect, evaluate, evidence, freeze, hours, ingest, peers, verify
-from watchdog.jobs.trouble import tell_blind, tell_seeing
+from watchdog.jobs import (
+    calibrate,
+    countdown,
+    detect,
+    evaluate,
+    evidence,
+    freeze,
+    hours,
+    ingest,
+    peers,
+    silence,
+    verify,
+)
+from watchdog.jobs.trouble import tell_blind, tell_seeing, told_blind_since
 from watchdog.store import incidents, watches
 from watchdog.store import peers as rows
 
@@ -27,6 +41,8 @@ if TYPE_CHECKING:
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
+
+_SHORTEST_ALLOWED_S = 1.0
 
 
 @dataclass
@@ -39,21 +55,34 @@ class Pulse:
         completed: ticks completed since the start.
         failing: stage -> why it failed the last time; a stage that works is absent.
         blind_since: since when promotions cannot be seen; None while they can.
+        completed_s, saw_s: when the last tick completed, and when promotions were last looked for with success, by
+            `time.monotonic`; None before the first.
+        took: how long ticks took, in seconds of the wall.
+        overran: ticks that took longer than the time between two full looks.
+        overrunning: whether the last full look did.
     """
 
     full_at: datetime | None = None
     completed: int = 0
     failing: dict[str, str] = field(default_factory=dict)
     blind_since: datetime | None = None
+    completed_s: float | None = None
+    saw_s: float | None = None
+    took: Spread = field(default_factory=lambda: Spread.empty(LOOK_BOUNDS_S))
+    overran: int = 0
+    overrunning: bool = False
 
 
 def run(deps: Deps, pulse: Pulse) -> None:
     """A full look every `terms.tick`; in between only at young watches and verifications."""
+    began_s = time.monotonic()
     now = deps.clock.now()
     # A clock that was set back must not make the next full look wait until the old time has come again.
     if pulse.full_at is None or not timedelta(0) <= now - pulse.full_at < deps.terms.tick:
         pulse.full_at = now
         _stage(pulse, "detect", lambda: detect.run(deps, now))
+        if "detect" not in pulse.failing:
+            pulse.saw_s = time.monotonic()
         _stage(pulse, "sight", lambda: _tell_sight(deps, pulse, now))
         _stage(pulse, "freeze", lambda: freeze.run(deps, now))
         _stage(pulse, "peers", lambda: peers.run(deps, now))
@@ -64,14 +93,40 @@ def run(deps: Deps, pulse: Pulse) -> None:
         _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
         _stage(pulse, "evidence", lambda: evidence.run(deps, deps.clock.now()))
         _stage(pulse, "calibrate", lambda: calibrate.run(deps, deps.clock.now()))
+        _stage(pulse, "silence", lambda: silence.run(deps, deps.clock.now()))
+        full = True
     else:
         _stage(pulse, "young", lambda: _young(deps, now))
+        full = False
+    _note(deps, pulse, time.monotonic() - began_s, full=full)
+    pulse.completed_s = time.monotonic()
     pulse.completed += 1
+
+
+def _note(deps: Deps, pulse: Pulse, took_s: float, *, full: bool) -> None:
+    """How long it took; a tick that overruns is said once, until a full look is in time again."""
+    pulse.took = pulse.took.with_one(took_s)
+    # As often as a small machine can look at all is no promise that can be broken.
+    allowed_s = max(_SHORTEST_ALLOWED_S, deps.terms.tick.total_seconds() / deps.clock.speed)
+    if took_s > allowed_s:
+        pulse.overran += 1
+        if not pulse.overrunning:
+            log.warning(
+                "a tick took longer than the time between two: verdicts come late",
+                extra={"action": "tick_overran", "seconds": round(took_s, 1), "allowed_s": round(allowed_s, 1)},
+            )
+        pulse.overrunning = True
+    elif full and pulse.overrunning:
+        log.info("ticks are in time again", extra={"action": "tick_in_time", "seconds": round(took_s, 1)})
+        pulse.overrunning = False
 
 
 def _tell_sight(deps: Deps, pulse: Pulse, now: datetime) -> int:
     """Not to see promotions is no health: people are told once it lasts, and once it is over."""
     why = pulse.failing.get("detect")
+    if pulse.completed == 0 and pulse.blind_since is None:
+        # People were told by a process that is no more: the same spell goes on, or is over.
+        pulse.blind_since = told_blind_since(deps)
     if why is None and pulse.blind_since is not None:
         tell_seeing(deps, pulse.blind_since, now)
         pulse.blind_since = None

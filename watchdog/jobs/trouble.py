@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages, watch_messages
@@ -12,8 +12,6 @@ from watchdog.jobs import quieting
 from watchdog.store import outbox, watches
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from watchdog.core.watch import Watch
     from watchdog.jobs.deps import Deps
 
@@ -61,3 +59,13 @@ def tell_seeing(deps: Deps, since: datetime, now: datetime) -> None:
         with deps.store.write() as connection:
             outbox.put(connection, messages.seeing_promotions(deps.platform.name, since, now))
         deps.bell.sender.set()
+
+
+def told_blind_since(deps: Deps) -> datetime | None:
+    """Since when promotions could not be seen, as people were last told; None where they can, for all that is known."""
+    with deps.store.read() as connection:
+        last = outbox.last_of(connection, messages.BLIND_KEY)
+        since = None if last is None else last.key.removeprefix(messages.BLIND_KEY)
+        if since is None or outbox.last_of(connection, f"{messages.SEEING_KEY}{since}") is not None:
+            return None
+    return datetime.fromisoformat(since)

@@ -153,3 +153,17 @@ class StatusPages(Protocol):
 
     def close(self) -> None:
         """Give back connections."""
+
+
+class DeadMansSwitch(Protocol):
+    """A service that raises the alarm when it has not been called for a while."""
+
+    def press(self) -> str:
+        """
+        Say that the watchdog lives: once, and for a few seconds at most. Never raises.
+
+        Returns: what went wrong, in words that hold no part of the address but its host; empty when it was heard.
+        """
+
+    def close(self) -> None:
+        """Give back connections."""
