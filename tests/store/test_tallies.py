@@ -11,11 +11,10 @@ import pytest
 
 from tests.builders import MINUTE, SECOND, T0, call, incident, promotion, rule_set, watch
 from tests.store.test_rows import intake, notice
-from watchdog.core.guards import Done, Limits, outage, refusal
+from watchdog.core.guards import Guard
 from watchdog.core.incident import Recovery
 from watchdog.core.prevented import prevented
 from watchdog.core.promotion import Standing
-from watchdog.core.refusals import KINDS, OTHER, kind_of
 from watchdog.core.rollback import Event, SagaState
 from watchdog.core.watch import Verdict, WatchState
 from watchdog.core.windows import Summary, summarise
@@ -153,28 +152,17 @@ def test_calls_of_many_kinds_are_summed_over_them(any_store: Store) -> None:
         assert 40 == tally(connection, Ended()).calls
 
 
-def test_each_refusal_of_a_guard_has_its_kind(any_store: Store) -> None:
-    """By the very sentences of the guards; a new guard whose sentence is not known here counts as another."""
-    whys = [
-        refusal(Done(last_hour=0, last_day=0, of_prompt=1), Limits()),
-        refusal(Done(last_hour=3, last_day=3, of_prompt=0), Limits()),
-        refusal(Done(last_hour=0, last_day=10, of_prompt=0), Limits()),
-        outage(["a", "b", "c"], [], 10),
-        outage(["a", "b"], ["c"], 10),
-        "something else",
-    ]
-    assert ["per_prompt", "per_hour", "per_day", "fleet", "fleet", OTHER] == [kind_of(why) for why in whys]
+def test_refusals_are_counted_by_guard(any_store: Store) -> None:
+    """Each of them, whatever its sentence says."""
+    refused = (Guard.FLEET, Guard.COOLDOWN, Guard.PER_HOUR, Guard.FLEET, Guard.HOLD)
     with any_store.write() as connection:
-        for i, why in enumerate(whys):
+        for i, guard in enumerate(refused):
             struck(connection, i)
             made = incidents.find_incident(connection, f"i{i}")
             assert made is not None
-            incidents.record(connection, made, Event.HELD, at=T0, why=why)
+            incidents.record(connection, made, Event.HELD, at=T0, why="a sentence", guard=guard.value)
     with any_store.read() as connection:
-        assert {"fleet": 2, "per_prompt": 1, "per_hour": 1, "per_day": 1, "other": 1} == tally(
-            connection, Ended()
-        ).refusals
-    assert {"fleet", "per_prompt", "per_hour", "per_day", "other"} == set(KINDS)
+        assert {"fleet": 2, "cooldown": 1, "per_hour": 1, "hold": 1} == tally(connection, Ended()).refusals
 
 
 def test_a_scrape_of_a_large_store_is_cheap(store: Store) -> None:

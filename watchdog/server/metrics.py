@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from watchdog.core.guards import Guard
 from watchdog.core.incident import Recovery
-from watchdog.core.refusals import KINDS
 from watchdog.core.rollback import SagaState
 from watchdog.core.vitals import why_dead
 from watchdog.core.watch import OPEN_STATES, Verdict, WatchState
@@ -144,9 +144,9 @@ def _of_store(vitals: Vitals, tally: Tally | None) -> Iterator[Metric]:
     yield from _of_outbox(vitals, tally)
     yield _counter(
         "guard_refusals",
-        "Reverts that a guard held, by guard; counted in the store.",
-        {(kind,): float(tally.refusals.get(kind, 0)) for kind in KINDS},
-        ("reason",),
+        "Times that a guard allowed less than a rule wanted, by guard; counted in the store.",
+        {(guard.value,): float(tally.refusals.get(guard.value, 0)) for guard in Guard},
+        ("guard",),
     )
 
 

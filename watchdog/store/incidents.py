@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 _MS = timedelta(milliseconds=1)
+# Such an event names the guard that refused.
+GUARD_EVENT = "guard:"
 
 
 def open_incident(connection: Connection, incident: Incident) -> bool:
@@ -121,7 +123,9 @@ def record(
 
 def note_refusal(connection: Connection, incident_id: str, guard: str, *, at: datetime, state: SagaState) -> None:
     """A guard allowed less than was wanted: a row whose event names it, to be counted."""
-    record_event(connection, incident_id, at, f"guard:{guard}", state.value, state.value, f"refused by guard {guard}")
+    record_event(
+        connection, incident_id, at, f"{GUARD_EVENT}{guard}", state.value, state.value, f"refused by guard {guard}"
+    )
 
 
 def record_recovery(

@@ -7,7 +7,6 @@ is computed here, once for each incident: `Ended` is what is kept between two lo
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,8 @@ from sqlalchemy import BigInteger, case, func, select, type_coerce
 
 from watchdog.core.incident import Recovery
 from watchdog.core.prevented import prevented
-from watchdog.core.refusals import kind_of
-from watchdog.core.rollback import Event
 from watchdog.core.watch import OPEN_STATES
+from watchdog.store.incidents import GUARD_EVENT
 from watchdog.store.outbox import Delivery
 from watchdog.store.tables import events, incidents, intakes, outbox, watches
 
@@ -61,7 +59,7 @@ class Tally:
         rejected: rows that could not be used, ever. strays: calls of other versions that came along, ever.
         unsent, undeliverable, sent: notices.
         oldest_unsent_at: when the oldest notice that was not delivered yet was put out.
-        refusals: of guards, by kind.
+        refusals: by the name of the guard.
     """
 
     watches: Mapping[str, int]
@@ -173,9 +171,7 @@ def _sums(summary: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _refusals(connection: Connection) -> dict[str, int]:
-    held = (
-        select(events.c.detail)
-        .select_from(incidents.join(events, events.c.subject == incidents.c.id))
-        .where(events.c.event == Event.HELD.value)
-    )
-    return dict(Counter(kind_of(why) for why in connection.execute(held).scalars()))
+    """By guard: each refusal left a row whose event names it."""
+    named = events.c.event.startswith(GUARD_EVENT, autoescape=True)
+    rows = connection.execute(select(events.c.event, func.count()).where(named).group_by(events.c.event))
+    return {event.removeprefix(GUARD_EVENT): n for event, n in rows}
