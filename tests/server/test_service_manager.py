@@ -44,6 +44,7 @@ def test_the_whole_life_is_told(tmp_path: Path, kind: str) -> None:
         manager.ticked("guarding")
         manager.ticked("guarding")
         manager.stopping()
+        manager.ticked("a last look that was under way")
 
         assert [
             "READY=1\nSTATUS=started",

@@ -52,6 +52,7 @@ def run(deps: Deps, now: datetime) -> int:
 
 
 def _one(deps: Deps, command: Command, now: datetime) -> bool:
+    deps.beats.come_round()
     try:
         with deps.store.write() as connection:
             if not commands.take(connection, command, now):

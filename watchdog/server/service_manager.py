@@ -32,6 +32,7 @@ class ServiceManager:
         # A name that begins with @ is in the abstract namespace of Linux; anything else is a path.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address if address.startswith("/") else ""
         self._status = ""
+        self._stopping = False
         self.watchdog_s = _watchdog_s(env)
 
     def ready(self, status: str) -> None:
@@ -39,7 +40,9 @@ class ServiceManager:
         self._say("READY=1", f"STATUS={status}")
 
     def ticked(self, status: str) -> None:
-        """A tick has completed."""
+        """A tick has completed; at the end that is no news any more."""
+        if self._stopping:
+            return
         lines = ["WATCHDOG=1"] if self.watchdog_s is not None else []
         if status != self._status:
             lines.append(f"STATUS={status}")
@@ -47,6 +50,7 @@ class ServiceManager:
             self._status = status
 
     def stopping(self) -> None:
+        self._stopping = True
         self._say("STOPPING=1", "STATUS=draining")
 
     def _say(self, *lines: str) -> bool:

@@ -171,7 +171,8 @@ def _sums(summary: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _refusals(connection: Connection) -> dict[str, int]:
-    """By guard: each refusal left a row whose event names it."""
+    """By guard: each refusal left a row whose event names it. Through the incidents, for only subjects are indexed."""
     named = events.c.event.startswith(GUARD_EVENT, autoescape=True)
-    rows = connection.execute(select(events.c.event, func.count()).where(named).group_by(events.c.event))
-    return {event.removeprefix(GUARD_EVENT): n for event, n in rows}
+    of_incidents = incidents.join(events, events.c.subject == incidents.c.id)
+    query = select(events.c.event, func.count()).select_from(of_incidents).where(named).group_by(events.c.event)
+    return {event.removeprefix(GUARD_EVENT): n for event, n in connection.execute(query)}
