@@ -72,12 +72,21 @@ def test_an_intent_is_sent_when_the_bad_promotion_still_stands() -> None:
     ("shown", "event"),
     [
         (sight("v3", promotion("v3", frm="v2", at=T0 + MINUTE)), Event.HUMAN_MOVED),
+        (
+            sight(
+                "v2",
+                promotion("v3", frm="v2", at=T0 + MINUTE),
+                promotion("v2", frm="v3", at=T0 + 2 * MINUTE),
+            ),
+            Event.HUMAN_MOVED,
+        ),
         (sight("v1"), Event.HUMAN_MOVED),
         (Sight(pointer="v3", promotions=None), Event.HUMAN_MOVED),
         (sight("v1", ours(saga(), at=NOW)), Event.FOUND),
     ],
     ids=[
         "a human promoted another version",
+        "a human went away from the bad version and came back to it",
         "production already left the bad version",
         "the pointer alone shows another version",
         "our promotion is there already",
@@ -125,6 +134,16 @@ def test_a_promotion_that_was_applied_is_never_sent_again() -> None:
     step = next_step(sending, sight("v1", ours(sending, at=NOW)), NOW)
 
     assert Event.FOUND is step.event  # type: ignore[union-attr]
+
+
+def test_our_promotion_is_recognised_although_somebody_has_moved_on_since() -> None:
+    """It was made, and that is recorded with its audit entry before anything is said of the human."""
+    sending = saga(SagaState.SENDING, attempt=1, sent_at=SENT)
+    mine = ours(sending, at=NOW)
+    step = next_step(sending, sight("v3", mine, promotion("v3", frm="v1", at=NOW + SECOND)), NOW + 2 * SECOND)
+
+    assert isinstance(step, Record)
+    assert (Event.FOUND, mine.id) == (step.event, step.audit_id)
 
 
 def test_a_platform_without_notes_is_recognised_by_the_tokens_promotion_of_the_target() -> None:
