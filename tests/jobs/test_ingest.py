@@ -118,6 +118,48 @@ def test_a_restart_between_two_pages_counts_none_twice_and_drops_none(world: Wor
     assert (1_700, 17) == (counted(world).calls, counted(world).failures)
 
 
+@dataclass
+class Repeating:
+    """A platform that shows each page twice, as one does whose rows arrive while it is being paged through."""
+
+    inner: Any
+
+    def calls(self, *args: Any, **given: Any) -> Iterator[Any]:
+        for page in self.inner.calls(*args, **given):
+            yield page
+            yield page
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def test_a_page_that_comes_twice_in_a_poll_over_a_long_time_counts_once(world: World) -> None:
+    """After the platform was away for a while one page holds more time than the ids of counted calls are kept for."""
+    watched(world)
+    world.calls(world.v2, 60, failures=6, every=10 * SECOND)
+    world.clock.move(11 * MINUTE)
+    deps = replace(world.deps, platform=Repeating(world.deps.platform))  # type: ignore[arg-type]
+
+    ingest.run(deps, world.clock.now())
+
+    assert (60, 6) == (counted(world).calls, counted(world).failures)
+
+
+def test_a_start_with_a_clock_that_is_behind_counts_no_call_twice(world: World) -> None:
+    """Before the platform has told the time, ours is all there is: it may ask for what was counted an hour ago."""
+    watched(world)
+    world.calls(world.v2, 60, every=10 * SECOND)
+    looks(world, 11, every=MINUTE)
+    before = counted(world)
+    world.own_clock.ahead = -5 * MINUTE
+    world.restart()
+
+    ingest.run(world.deps, world.own_clock.now())
+
+    assert 60 == before.calls
+    assert before == counted(world)
+
+
 @pytest.mark.parametrize("commits", [0, 1, 4, 5])
 def test_windows_ids_and_cursor_commit_together(world: World, commits: int) -> None:
     """

@@ -85,25 +85,30 @@ def _read(deps: Deps, intake: Intake, now: datetime, overlap: timedelta) -> int:
     counted = 0
     # Where our clock, or one answer, had the cursor run ahead of the platform's time, it is read again from there.
     since = min(intake.cursor_at, until) - overlap
+    # The ids of what was counted are kept for a while only. Where our clock is behind, it may ask for what is older.
+    reach = _reach(intake)
     for page in deps.platform.calls(intake.prompt_id, since=since, until=until):
         newest = max((c.recorded_at for c in page.calls), default=intake.cursor_at)
-        counted += _commit(deps, intake.owner, page, cursor=min(newest, until), until=until)
+        counted += _commit(
+            deps, intake.owner, _unread(page, reach), cursor=min(newest, until), until=until, since=since
+        )
     # Not beyond the platform's own time as its answers just told it: where our clock was set since the last answer,
     # `until` is wrong, and calls that are yet to be made would count as read.
     read_until = min(until, deps.platform_time(now))
-    counted += _commit(deps, intake.owner, CallPage(calls=()), cursor=read_until, until=until)
+    counted += _commit(deps, intake.owner, CallPage(calls=()), cursor=read_until, until=until, since=read_until)
     if not peers.is_feed(intake.owner):
         _read_feedback(deps, intake, until)
     return counted
 
 
-def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: datetime) -> int:
+def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: datetime, since: datetime) -> int:
     """
     One page; nothing when the intake was closed meanwhile.
 
     Args:
         cursor: calls recorded before this have been read.
         until: no row of this poll was recorded at or after this.
+        since: pages of this poll may still show rows from here on: a page may come twice, however long the poll is.
     """
     reasons = {f"{_REJECTED_PREFIX}{row.key}": row.reason for row in page.rejected}
     with deps.store.write() as connection:
@@ -118,7 +123,7 @@ def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: 
         others = sum(1 for c in fresh.values() if c.version_id != intake.version_id)
         intakes.add_to_windows(connection, owner, _slotted(mine, intake))
         cursor = max(cursor, intake.cursor_at)
-        forget = cursor - 2 * OVERLAP
+        forget = min(filter(None, (cursor - 2 * OVERLAP, since, _reach(intake))))
         # When a row that cannot be used was recorded is not known; it was before the end of this poll.
         recorded = {c.id: c.recorded_at for c in fresh.values()} | dict.fromkeys(rejected, until)
         intakes.mark_seen(connection, owner, recorded, forget_before=forget)
@@ -135,6 +140,18 @@ def _commit(deps: Deps, owner: str, page: CallPage, *, cursor: datetime, until: 
             ),
         )
         return len(mine)
+
+
+def _reach(intake: Intake) -> datetime | None:
+    """How far back the ids of what was counted are known for sure; None where nothing was counted."""
+    return None if intake.last_record_at is None else intake.last_record_at - 2 * OVERLAP
+
+
+def _unread(page: CallPage, reach: datetime | None) -> CallPage:
+    """Without the calls from before the reach of the ids: all of those were read by earlier polls."""
+    if reach is None:
+        return page
+    return replace(page, calls=tuple(call for call in page.calls if call.recorded_at >= reach))
 
 
 def _began(call: Call) -> datetime:
