@@ -10,7 +10,7 @@ OURS   := watchdog tests bench
 CORES  := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast lint bench lock clean
+.PHONY: help demo run test test-fast battery soak lint bench lock clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -26,6 +26,13 @@ test: $(VENV)/dev.stamp  ## all tests, on all cores
 
 test-fast: $(VENV)/dev.stamp  ## what is quick: no killed processes, no simulations
 	@$(BIN)/python -m pytest $(CORES) -m "not crash and not simulation and not acceptance"
+
+battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test notices; then 20 prompt-years of trouble
+	@$(BIN)/python -m tests.mutants
+	@$(BIN)/python -m tests.simulation --seed 1 --prompt-years 20
+
+soak: $(VENV)/dev.stamp  ## 1,000 prompt-years of trouble, from one seed: a day on one core
+	@$(BIN)/python -m tests.simulation --seed 1000 --prompt-years 1000
 
 lint: $(VENV)/dev.stamp  ## style and types
 	@$(BIN)/ruff format --check $(OURS)

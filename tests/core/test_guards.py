@@ -7,7 +7,18 @@ from datetime import timedelta
 import pytest
 
 from tests.builders import T0
-from watchdog.core.guards import DAY, HOUR, Done, Guard, Limits, cooled_down_at, refusal, too_old, what_to_do
+from watchdog.core.guards import (
+    DAY,
+    HOUR,
+    Done,
+    Guard,
+    Limits,
+    cooled_down_at,
+    outage,
+    refusal,
+    too_old,
+    what_to_do,
+)
 
 LIMITS = Limits()
 
@@ -73,3 +84,25 @@ def test_each_refusal_says_what_to_do(guard: str) -> None:
     assert ("`promptwatch approve 01234567`" in said) is (guard != Guard.QUARANTINE.value)
     assert ("--fleet" in said) is (guard == Guard.FLEET.value)
     assert ("`promptwatch resume`" in said) is (guard == Guard.HOLD.value)
+
+
+@pytest.mark.parametrize(
+    ("tripped", "upstream", "guarded", "held"),
+    [
+        (["a"], [], 1, False),
+        (["a", "b"], [], 10, False),
+        (["a", "b"], [], 9, True),
+        (["a", "b", "c"], [], 100, True),
+        (["a"], ["b", "c"], 100, True),
+        (["a", "b"], ["a"], 10, False),
+    ],
+    ids=["one alone", "two of ten", "two of nine", "three of many", "two whose peers suffer", "the same one twice"],
+)
+def test_many_prompts_in_trouble_at_once_are_an_outage(
+    tripped: list[str], upstream: list[str], guarded: int, held: bool
+) -> None:
+    """Three, or two that are more than a fifth of all."""
+    why = outage(tripped, upstream, guarded)
+
+    assert held is bool(why)
+    assert all(slug in why for slug in {*tripped, *upstream}) or not held

@@ -67,7 +67,7 @@ class People:
     Plans the story into the calendar; everything comes from one source of luck.
 
     Attributes:
-        every: mean time between two releases of a prompt.
+        every: mean time between two releases of a prompt. kinds: of what is released; their shares are 1 in all.
         releases: as they were made.
         trouble: share of the releases around which something else goes wrong, in [0, 1].
     """
@@ -80,6 +80,7 @@ class People:
     every: timedelta
     until: datetime
     trouble: float
+    kinds: tuple[Kind, ...] = KINDS
     releases: list[Release] = field(default_factory=list)
     clock_was_set: bool = False
 
@@ -102,7 +103,7 @@ class People:
             self.calendar.at(at, self._outage)
 
     def _release(self, prompt_id: str) -> None:
-        kind = KINDS[int(self.luck.choice(len(KINDS), p=[k.share for k in KINDS]))]
+        kind = self.kinds[int(self.luck.choice(len(self.kinds), p=[k.share for k in self.kinds]))]
         version = self.platform.save(prompt_id, kind.behaviour)
         promotion = self.platform.human_promotes(prompt_id, version, "ana@example.com")
         quiet = float(self.luck.random()) >= self.trouble

@@ -16,7 +16,7 @@ import numpy as np
 
 from tests.simulation.clock import Calendar, DaemonClock
 from tests.simulation.faults import Crash, Fault, Weather
-from tests.simulation.people import People
+from tests.simulation.people import KINDS, Kind, People
 from tests.simulation.platform import Production, SimulatedPlatform
 from tests.simulation.slack import SimulatedSlack
 from tests.simulation.traffic import Behaviour, Source, Traffic
@@ -54,6 +54,7 @@ class Setting:
         days: how long the story is; all prompts live it side by side.
         every: mean time between two releases of a prompt.
         trouble: share of the releases around which something else goes wrong, in [0, 1].
+        kinds: of what is released.
         wrap: what the daemon is handed instead of its parts, to break it on purpose.
     """
 
@@ -62,6 +63,7 @@ class Setting:
     days: float = 73.0
     every: timedelta = timedelta(days=15)
     trouble: float = 0.6
+    kinds: tuple[Kind, ...] = KINDS
     wrap: Callable[[Deps], Deps] | None = None
 
     @property
@@ -126,6 +128,7 @@ class Simulation:
             every=setting.every,
             until=self.end,
             trouble=setting.trouble,
+            kinds=setting.kinds,
         )
         self._settle_in(np.random.default_rng((setting.seed, 3)))
         self.url = f"sqlite:///{self.folder / f'simulation-{setting.seed}.db'}"

@@ -7,25 +7,22 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from scipy.stats import binom
 
-from tests.simulation.__main__ import story
-from tests.simulation.simulation import Setting
-from watchdog.core import rollback
-from watchdog.core.rollback import Send
-
-if TYPE_CHECKING:
-    from watchdog.core.notice import Notice
-    from watchdog.jobs.deps import Deps
-    from watchdog.notify.protocol import Posted
+from tests.simulation import invariants
+from tests.simulation.invariants import Aftermath, aftermath, violations
+from tests.simulation.people import KINDS
+from tests.simulation.simulation import Setting, Simulation
+from watchdog.core.rollback import SagaState
 
 pytestmark = pytest.mark.simulation
 
-# Harmful or not, something else goes wrong around every release: what a broken line lets through shows soon.
-_ROUGH = Setting(seed=4, prompts=4, days=25.0, every=timedelta(days=4), trouble=1.0)
+# Everything that is released fails, and more often than not something else goes wrong as well.
+_SHORT = Setting(
+    seed=1, prompts=3, days=4.0, every=timedelta(days=1), trouble=0.5, kinds=(replace(KINDS[1], share=1.0),)
+)
 
 
 def test_in_ten_prompt_years_every_invariant_holds():
@@ -37,58 +34,70 @@ def test_in_ten_prompt_years_every_invariant_holds():
     told = json.loads(ended.stdout)
     counted = told["counted"]
     assert [] == told["found"]
-    assert counted["reverts"] >= 5
-    assert counted["faults"] >= 50
-    assert counted["deaths"] >= 5
+    # It lived through something.
+    assert counted["reverts"] >= 2
+    assert counted["faults"] >= 20
+    assert counted["deaths"] >= 1
     harmless = counted["releases"] - counted["of them harmful"]
     # The default pack spends at most 0.5 % on a promotion; so many by chance in one of ten thousand runs at most.
     assert counted["harmless ones reverted"] <= binom.ppf(0.9999, harmless, 0.005)
 
 
-def test_the_same_seed_tells_the_same_story():
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
+    """A short story in which the daemon had to act, and everything held."""
+    simulation = Simulation(_SHORT, tmp_path_factory.mktemp("story"))
+    simulation.run()
+    after = aftermath(simulation)
+    assert [] == violations(after)
+    assert after.own
+    return after
+
+
+def test_the_same_seed_tells_the_same_story(lived, tmp_path):
     """Or a failure could not be seen again."""
-    short = replace(_ROUGH, days=12.0)
+    again = Simulation(_SHORT, tmp_path)
+    again.run()
 
-    assert story(short) == story(short)
-
-
-def test_a_daemon_that_does_not_look_before_it_sends_is_caught(monkeypatch):
-    """It sends whatever has happened since the verdict."""
-    monkeypatch.setattr(rollback, "_before_sending", lambda saga, sight: Send(attempt=saga.attempt + 1))  # noqa: ARG005
-
-    assert {"only_what_was_looked_at_just_before"} <= _broken(_ROUGH)
+    assert lived.simulation.platform.log == again.platform.log
+    assert lived.simulation.slack.messages == again.slack.messages
 
 
-def test_a_daemon_that_does_not_wait_for_what_may_be_applied_late_is_caught():
-    """No answer is taken for not applied, and it is sent again at once."""
+def test_what_must_hold_is_seen_when_it_does_not(lived, monkeypatch):
+    """Each record of the story is falsified by itself, and the invariant that it breaks says so."""
+    platform, slack = lived.simulation.platform, lived.simulation.slack
+    first = lived.own[0]
+    log, i = list(platform.log), platform.log.index(first)
+    bob = replace(log[i - 1], promotion=replace(log[i - 1].promotion, id="aud_bob", to_version_id="v9"))
+    a_message = slack.messages[0]
+    tampered = {
+        "one_promotion_an_incident": ("log", [*log, replace(first, promotion=replace(first.promotion, id="aud_x"))]),
+        "only_what_was_looked_at_just_before": ("log", [*log[:i], replace(first, seen="aud_x"), *log[i + 1 :]]),
+        "a_human_who_was_gone_over_is_told": ("log", [*log[:i], bob, *log[i:]]),
+        "targets_are_good": (
+            "log",
+            [*log[:i], replace(first, promotion=replace(first.promotion, to_version_id="v9")), *log[i + 1 :]],
+        ),
+    }
+    for invariant, (_, falsified) in tampered.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(platform, "log", falsified)
+            assert invariant in _broken(lived)
+    with monkeypatch.context() as patched:
+        patched.setattr(slack, "messages", [*slack.messages, a_message])
+        assert {"everybody_was_told_once"} == _broken(lived)
+    with monkeypatch.context() as patched:
+        patched.setattr(slack, "messages", slack.messages[1:])
+        assert {"everybody_was_told_once"} == _broken(lived)
+    counted = replace(lived.watches[0].candidate, calls=lived.watches[0].candidate.calls + 1)
+    once_more = replace(lived, watches=(replace(lived.watches[0], candidate=counted), *lived.watches[1:]))
+    assert {"no_call_was_counted_twice"} == _broken(once_more)
+    # The daemon was quick: hardly anybody called what it took off production.
+    monkeypatch.setattr(invariants, "_ENOUGH_CALLS", 3)
+    assert "severe_harm_was_found" in _broken(replace(lived, incidents={}))
+    stuck = {k: replace(v, saga=replace(v.saga, state=SagaState.SENDING)) for k, v in lived.incidents.items()}
+    assert "everything_came_to_an_end" in _broken(replace(lived, incidents=stuck))
 
-    def hasty(deps: Deps) -> Deps:
-        policy = deps.standing.policy
-        deps.standing.policy = replace(policy, terms=replace(policy.terms, settle=timedelta(0)))
-        return deps
 
-    assert "one_promotion_an_incident" in _broken(replace(_ROUGH, wrap=hasty))
-
-
-def test_a_messenger_that_does_not_look_before_it_posts_again_is_caught():
-    """What may have arrived is posted once more."""
-
-    class Forgetful:
-        def __init__(self, notifier: Any) -> None:
-            self._notifier = notifier
-
-        def deliver(self, notice: Notice, *, root: Posted | None, maybe_sent: bool) -> Posted:  # noqa: ARG002
-            posted: Posted = self._notifier.deliver(notice, root=root, maybe_sent=False)
-            return posted
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._notifier, name)
-
-    wrapped = replace(_ROUGH, wrap=lambda deps: replace(deps, notifier=Forgetful(deps.notifier)))
-
-    assert "everybody_was_told_once" in _broken(wrapped)
-
-
-def _broken(setting: Setting) -> set[str]:
-    found, _ = story(setting)
-    return {what.split(":")[0] for what in found}
+def _broken(after: Aftermath) -> set[str]:
+    return {what.split(":")[0] for what in violations(after)}

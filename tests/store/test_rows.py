@@ -157,6 +157,17 @@ def test_a_stale_token_changes_nothing(any_store: Store) -> None:
         assert not incidents.postpone(connection, stale, T0 + MINUTE)
 
 
+def test_of_two_who_read_the_same_row_one_sends(any_store: Store) -> None:
+    """A further attempt leaves the state as it is: only the token tells the second from the first."""
+    with any_store.write() as connection:
+        opened(connection)
+        incidents.open_incident(connection, incident(SagaState.SENDING))
+        both = incidents.find_incident(connection, incident().id)
+        assert both is not None
+        assert incidents.record(connection, both, Event.SENT, at=T0, why="")
+        assert not incidents.record(connection, both, Event.SENT, at=T0, why="")
+
+
 def test_an_event_that_does_not_follow_changes_nothing(any_store: Store) -> None:
     """The table is asked before the database."""
     with any_store.write() as connection:
