@@ -38,9 +38,9 @@ def test_in_ten_prompt_years_every_invariant_holds():
     assert counted["reverts"] >= 2
     assert counted["faults"] >= 20
     assert counted["deaths"] >= 1
-    harmless = counted["releases"] - counted["of them harmful"]
+    harmless = counted["releases"] - counted.get("of them harmful", 0)
     # The default pack spends at most 0.5 % on a promotion; so many by chance in one of ten thousand runs at most.
-    assert counted["harmless ones reverted"] <= binom.ppf(0.9999, harmless, 0.005)
+    assert counted.get("harmless ones reverted", 0) <= binom.ppf(0.9999, harmless, 0.005)
 
 
 @pytest.fixture(scope="module")
