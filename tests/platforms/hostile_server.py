@@ -8,8 +8,11 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,12 @@ class HostileServer:
     An answer that returns True keeps the connection for the next request; otherwise it is closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """
+        Args:
+            tls: speaks it with this; None for plain http.
+        """
+        self._tls = tls
         self.answer: Answer = json_answer({"items": [], "nextCursor": None})
         self.seen: list[Seen] = []
         self.stopping = threading.Event()
@@ -52,7 +60,7 @@ class HostileServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"{'http' if self._tls is None else 'https'}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def stop(self) -> None:
         self.stopping.set()
@@ -81,12 +89,15 @@ class HostileServer:
             self._start(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            while (seen := _read_request(connection)) is not None:
+        with contextlib.suppress(OSError), connection, self._secured(connection) as secured:
+            while (seen := _read_request(secured)) is not None:
                 self.seen.append(seen)
-                if self.answer(seen, connection) is not True:
+                if self.answer(seen, secured) is not True:
                     break
         self._open.discard(connection)
+
+    def _secured(self, connection: socket.socket) -> contextlib.AbstractContextManager[socket.socket]:
+        return connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True)
 
 
 def _read_request(connection: socket.socket) -> Seen | None:

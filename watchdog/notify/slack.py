@@ -22,6 +22,7 @@ from watchdog.errors import ConfigError, NotifyError
 from watchdog.notify import slack_blocks, slack_faults
 from watchdog.notify.protocol import Posted
 from watchdog.notify.slack_faults import BriefRateLimit, Meaning, SlackFault
+from watchdog.notify.slack_http import StayingWebClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,7 +254,7 @@ class SlackNotifier:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             # http.client would quote such a header, and the token with it.
             raise NotifyError(_TOKEN_UNUSABLE, permanent=True)
-        return WebClient(
+        return StayingWebClient(
             token=token,
             base_url=self._base_url,
             timeout=self._timeout_s,

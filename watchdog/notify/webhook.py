@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from slack_sdk.errors import SlackClientError
-from slack_sdk.webhook import WebhookClient
 
 from watchdog.errors import ConfigError, NotifyError
 from watchdog.notify import slack_blocks, slack_faults
 from watchdog.notify.protocol import Posted
 from watchdog.notify.slack_faults import Meaning, SlackFault
+from watchdog.notify.slack_http import StayingWebhookClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from slack_sdk.webhook import WebhookResponse
+    from slack_sdk.webhook import WebhookClient, WebhookResponse
 
     from watchdog.core.notice import Notice
     from watchdog.notify.slack_blocks import Json
@@ -78,7 +78,7 @@ class WebhookNotifier:
         if not _callable(url):
             raise NotifyError(f"{_CALL}: the address is not one that can be called: https://...", permanent=True)
         # An empty list: with None slack_sdk would repeat what may have arrived.
-        return WebhookClient(url, timeout=self._timeout_s, retry_handlers=[], logger=_UNHEARD)
+        return StayingWebhookClient(url, timeout=self._timeout_s, retry_handlers=[], logger=_UNHEARD)
 
 
 def _callable(url: str) -> bool:

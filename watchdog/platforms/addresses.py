@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-# Instance metadata services that are not link-local: AWS over IPv6 and Alibaba Cloud.
-_METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+# Instance metadata services that are not link-local: AWS over IPv6, Alibaba Cloud, Oracle Cloud, Azure's wire server.
+_METADATA = frozenset(
+    ipaddress.ip_address(address) for address in ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
+)
+# IPv6 addresses that a translator turns into the IPv4 address in their last 32 bits (RFC 6052).
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 
 def url_problem(url: str) -> str | None:
@@ -29,6 +33,8 @@ def url_problem(url: str) -> str | None:
         return "holds a user name or password; the token goes into its own setting"
     if parsed.scheme not in ("http", "https") or not parsed.host:
         return "must start with https:// and name a host"
+    if _is_forbidden_literal(parsed.host):
+        return "names a link-local or metadata address, which is never a prompt platform"
     if "?" in url or "#" in url:
         return "must end before any ? or #"
     if parsed.scheme == "http" and not is_loopback(parsed.host):
@@ -49,9 +55,23 @@ def is_loopback(host: str) -> bool:
 def forbidden_peer(address: str) -> bool:
     """Whether the IP address is link-local or a cloud's metadata service, where a forged URL would lead."""
     ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return ip.is_link_local or ip in _METADATA
+    return any(one.is_link_local or one in _METADATA for one in (ip, *_within(ip)))
+
+
+def _within(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]:
+    """IPv4 addresses that an IPv6 address stands for: mapped, 6to4, translated."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ()
+    translated = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in _TRANSLATED else None
+    return tuple(one for one in (ip.ipv4_mapped, ip.sixtofour, translated) if one is not None)
+
+
+def _is_forbidden_literal(host: str) -> bool:
+    """Through a proxy nobody sees which address is reached in the end; one that is written out is refused here."""
+    try:
+        return forbidden_peer(host)
+    except ValueError:
+        return False
 
 
 def proxy_for(url: httpx.URL) -> httpcore.Proxy | None:
