@@ -74,6 +74,13 @@ def _is_forbidden_literal(host: str) -> bool:
         return False
 
 
+def without_userinfo(address: str) -> str:
+    """The address of a stranger with whatever stands before the host taken out, however odd it is."""
+    before, slashes, rest = address.partition("//")
+    authority, slash, path = rest.partition("/")
+    return f"{before}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
+
+
 def proxy_for(url: httpx.URL) -> httpcore.Proxy | None:
     """
     The proxy that the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) names for this address, if any.

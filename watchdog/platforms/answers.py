@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 LONGEST_MESSAGE = 300
 LONGEST_RETRY_AFTER_S = 86_400.0
+# A code of an error, or the id of a request.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
 # zlib's own number for "gzip or zlib, whichever the header says".
 _ANY_DEFLATE = 47
 
@@ -77,10 +80,11 @@ def readable(text: str, longest: int = LONGEST_MESSAGE) -> str:
 
 def what_it_said(body: bytes, hidden: Callable[[str], str]) -> str:
     """
-    The error envelope `{errorCode, message, requestId}` as one line; the empty string for anything else.
+    The code and the request's id of the error envelope `{errorCode, message, requestId}` as one line; the empty string
+    for anything else. Its free text is not repeated: it may quote a prompt, or what a model answered.
 
     Args:
-        hidden: takes the token out of a text; applied before the text is cut, or half a token would stay.
+        hidden: takes the token out of a text.
     """
     try:
         envelope = json.loads(body)
@@ -88,17 +92,14 @@ def what_it_said(body: bytes, hidden: Callable[[str], str]) -> str:
         return "(with an HTML page)" if body.lstrip()[:1] == b"<" else ""
     if not isinstance(envelope, dict):
         return ""
-    code, message, request_id = (envelope.get(key) for key in ("errorCode", "message", "requestId"))
-    if isinstance(message, list):
-        message = "; ".join(part for part in message if isinstance(part, str))
-    said = []
-    if isinstance(code, str) and code:
-        said.append(readable(hidden(code), 80))
-    if isinstance(message, str) and message:
-        said.append(f'"{readable(hidden(message))}"')
-    if isinstance(request_id, str) and request_id:
-        said.append(f"(request {readable(hidden(request_id), 80)})")
-    return " ".join(said)
+    code, request_id = (_name(envelope.get(key), hidden) for key in ("errorCode", "requestId"))
+    return " ".join(part for part in (code, f"(request {request_id})" if request_id else "") if part)
+
+
+def _name(value: object, hidden: Callable[[str], str]) -> str:
+    """What is a name and no sentence; the empty string for anything else."""
+    name = hidden(value) if isinstance(value, str) else ""
+    return name if _NAME.fullmatch(name) else ""
 
 
 def http_time(value: str | None) -> datetime | None:

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from watchdog.platforms.addresses import proxy_for
+from watchdog.platforms.addresses import proxy_for, without_userinfo
 from watchdog.platforms.answers import BrokenBody, http_time, inflated, readable, retry_after_s, what_it_said
 from watchdog.platforms.bearer import Bearer, Nobody
 from watchdog.platforms.deadline import Deadline, DeadlineTransport
@@ -249,8 +249,8 @@ class JsonHttp:
             said = ""
         message = f"{status} {said}".rstrip()
         if status < 400:
-            target = readable(self._bearer.hidden(response.headers.get("location", "")).partition("?")[0])
-            return Outcome(fault=Fault.BROKEN, message=f"{status}, a redirect to {target!r}", status=status)
+            target = without_userinfo(self._bearer.hidden(response.headers.get("location", "")).partition("?")[0])
+            return Outcome(fault=Fault.BROKEN, message=f"{status}, a redirect to {readable(target)!r}", status=status)
         wait_s = retry_after_s(response.headers.get("retry-after"), self._clock.now())
         if status == 429 and wait_s is not None:
             # Every call shares the limit: the others wait as well, and do not make it longer.
