@@ -27,9 +27,9 @@ if TYPE_CHECKING:
         (json_answer({}), True, "answered that it is well"),
         (raw_answer(200, b""), True, "answered that it is well"),
         (json_answer({"status": "degraded\n\x1b[2J"}), False, 'answered with the status "degraded [2J"'),
-        (refusal(503, "PROVIDER_UNAVAILABLE", "all fail"), False, 'answered 503 PROVIDER_UNAVAILABLE "all fail"'),
+        (refusal(503, "PROVIDER_UNAVAILABLE", "all fail"), False, "answered 503 PROVIDER_UNAVAILABLE (request"),
         (refusal(500, "X", ""), False, "answered 500 X"),
-        (refusal(403, "FORBIDDEN", "no"), None, 'answered 403 FORBIDDEN "no"'),
+        (refusal(403, "FORBIDDEN", "no"), None, "answered 403 FORBIDDEN (request"),
         (refusal(429, "SLOW", "down"), None, "answered 429 SLOW"),
         (raw_answer(200, b"<html>"), None, "answered 200 with JSON expected"),
         (
