@@ -209,8 +209,8 @@ def test_packed_data_that_end_early_are_named(tmp_path):
     [
         ("calls.csv", b"", "is empty"),
         ("calls.csv.gz", b"ok,latency_s\n1,2\n", "is named .gz, but is not packed with gzip"),
-        ("calls.csv.gz", gzip.compress(b""), "is empty"),
-        ("calls.parquet.gz", gzip.compress(b"PAR1xxxx"), "is Parquet in gzip"),
+        ("calls.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
+        ("calls.parquet.gz", gzip.compress(b"PAR1xxxx", mtime=0), "is Parquet in gzip"),
         ("calls.csv", b"\x7fELF\x00\x01\x02", "is a binary file"),
         ("calls.xlsx", b"PK\x03\x04 and more", "is a spreadsheet or an archive; save it as CSV"),
         ("calls.csv", "ok,latency_s\n1,2\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
