@@ -81,7 +81,6 @@ class SimulatedPlatform:
     weather: Weather
     prompts_: dict[str, Production] = field(default_factory=dict)
     log: list[Entry] = field(default_factory=list)
-    requests: int = 0
     _seen: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     _skew: timedelta | None = None
 
@@ -224,7 +223,6 @@ class SimulatedPlatform:
 
     def _travel(self) -> Fault:
         """The request is under way; returns what becomes of it."""
-        self.requests += 1
         self._travel_back()
         return self.weather.of_platform()
 

@@ -15,6 +15,7 @@ from tests.simulation import invariants
 from tests.simulation.invariants import Aftermath, aftermath, violations
 from tests.simulation.people import KINDS
 from tests.simulation.simulation import Setting, Simulation
+from watchdog.core.guards import Limits
 from watchdog.core.rollback import SagaState
 
 pytestmark = pytest.mark.simulation
@@ -65,30 +66,33 @@ def test_the_same_seed_tells_the_same_story(lived, tmp_path):
 
 def test_what_must_hold_is_seen_when_it_does_not(lived, monkeypatch):
     """Each record of the story is falsified by itself, and the invariant that it breaks says so."""
-    platform, slack = lived.simulation.platform, lived.simulation.slack
+    simulation = lived.simulation
     first = lived.own[0]
-    log, i = list(platform.log), platform.log.index(first)
+    log, i = list(simulation.platform.log), simulation.platform.log.index(first)
     bob = replace(log[i - 1], promotion=replace(log[i - 1].promotion, id="aud_bob", to_version_id="v9"))
-    a_message = slack.messages[0]
-    tampered = {
-        "one_promotion_an_incident": ("log", [*log, replace(first, promotion=replace(first.promotion, id="aud_x"))]),
-        "only_what_was_looked_at_just_before": ("log", [*log[:i], replace(first, seen="aud_x"), *log[i + 1 :]]),
-        "a_human_who_was_gone_over_is_told": ("log", [*log[:i], bob, *log[i:]]),
-        "targets_are_good": (
-            "log",
-            [*log[:i], replace(first, promotion=replace(first.promotion, to_version_id="v9")), *log[i + 1 :]],
-        ),
+    logs = {
+        "one_promotion_an_incident": [*log, replace(first, promotion=replace(first.promotion, id="aud_x"))],
+        "only_what_was_looked_at_just_before": [*log[:i], replace(first, seen="aud_x"), *log[i + 1 :]],
+        "a_human_who_was_gone_over_is_told": [*log[:i], bob, *log[i:]],
+        "targets_are_good": [
+            *log[:i],
+            replace(first, promotion=replace(first.promotion, to_version_id="v9")),
+            *log[i + 1 :],
+        ],
     }
-    for invariant, (_, falsified) in tampered.items():
+    for invariant, falsified in logs.items():
         with monkeypatch.context() as patched:
-            patched.setattr(platform, "log", falsified)
+            patched.setattr(simulation.platform, "log", falsified)
             assert invariant in _broken(lived)
+    told = simulation.slack.messages
+    for falsified in ([*told, told[0]], told[1:]):
+        with monkeypatch.context() as patched:
+            patched.setattr(simulation.slack, "messages", falsified)
+            assert {"everybody_was_told_once"} == _broken(lived)
     with monkeypatch.context() as patched:
-        patched.setattr(slack, "messages", [*slack.messages, a_message])
-        assert {"everybody_was_told_once"} == _broken(lived)
-    with monkeypatch.context() as patched:
-        patched.setattr(slack, "messages", slack.messages[1:])
-        assert {"everybody_was_told_once"} == _broken(lived)
+        patched.setattr(simulation.people, "clock_was_set", False)
+        patched.setattr(simulation, "terms", replace(simulation.terms, limits=Limits(per_hour=0)))
+        assert {"no_more_than_the_guards_allow"} == _broken(lived)
     counted = replace(lived.watches[0].candidate, calls=lived.watches[0].candidate.calls + 1)
     once_more = replace(lived, watches=(replace(lived.watches[0], candidate=counted), *lived.watches[1:]))
     assert {"no_call_was_counted_twice"} == _broken(once_more)

@@ -20,6 +20,11 @@ _BEGUN = {
     HoldKind.SNOOZE: "is snoozed",
     HoldKind.MUTE: "is muted: alerts are not told",
 }
+OVER = {
+    HoldKind.HOLD: "no longer on hold",
+    HoldKind.SNOOZE: "no longer snoozed",
+    HoldKind.MUTE: "no longer muted",
+}
 _MEANS = {
     HoldKind.HOLD: "Watching and telling go on; what would have been reverted waits for `promptwatch approve`.",
     HoldKind.SNOOZE: "It goes on being judged; what still stands at the end is told then.",
@@ -47,17 +52,10 @@ def ended(hold: Hold, by: str, waiting: str, at: datetime) -> Notice:
         key=f"{_thread(hold)}:ended",
         thread=_thread(hold),
         tone=Tone.QUIET,
-        headline=f"{hold.slug or 'Everything'} is {_OVER[hold.kind]}",
+        headline=f"{hold.slug or 'Everything'} is {OVER[hold.kind]}",
         step=f"Ended by {by} after {lasted}. {waiting}".strip(),
         at=at,
     )
-
-
-_OVER = {
-    HoldKind.HOLD: "no longer on hold",
-    HoldKind.SNOOZE: "no longer snoozed",
-    HoldKind.MUTE: "no longer muted",
-}
 
 
 def kept_back(watch: Watch, readings: tuple[Reading, ...], hold: Hold, compare_url: str, at: datetime) -> Notice:

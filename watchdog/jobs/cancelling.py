@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from watchdog.core.incident import Incident
+    from watchdog.core.watch import Watch
     from watchdog.jobs.deps import Deps
 
 
@@ -38,14 +39,11 @@ def cancel(deps: Deps, connection: Connection, incident: Incident, why: str, now
         outbox.put(connection, notice)
     # An undo leaves the watch of what it would have put back alone: that was over long ago.
     if not incident.saga.undo_of and watch.state is WatchState.TRIPPED:
-        _judge_on(deps, connection, incident, why, now)
+        _judge_on(deps, connection, watch, why, now)
     return True
 
 
-def _judge_on(deps: Deps, connection: Connection, incident: Incident, why: str, now: datetime) -> None:
-    watch = watches.find_watch(connection, incident.watch_id)
-    if watch is None:
-        return
+def _judge_on(deps: Deps, connection: Connection, watch: Watch, why: str, now: datetime) -> None:
     at = deps.platform_time(now)
     intakes.reopen_intake(connection, watch.id, at=at, sealed_until=window_start(at))
     intake = intakes.find_intake(connection, watch.id)

@@ -157,12 +157,10 @@ def _end(
     for hold in standing:
         if holds.end(connection, hold, at=now, by=command.by):
             outbox.put(connection, hold_messages.ended(hold, command.by, left, now))
-    done = {
-        HoldKind.HOLD: "no longer on hold",
-        HoldKind.SNOOZE: "no longer snoozed",
-        HoldKind.MUTE: "no longer muted",
-    }[kind]
-    return Answer(outcome=Outcome.DONE, text=f"{command.subject or 'everything'} is {done}. {still}{left}".strip())
+    return Answer(
+        outcome=Outcome.DONE,
+        text=f"{command.subject or 'everything'} is {hold_messages.OVER[kind]}. {still}{left}".strip(),
+    )
 
 
 def _still_held(deps: Deps, connection: Connection, prompt_id: str, ending: list[Hold], now: datetime) -> str:

@@ -10,6 +10,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from watchdog.core.incident import Recovery
@@ -43,6 +44,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SHORTEST_ALLOWED_S = 1.0
+# What follows upon the promotions that `detect` found, in the order in which the data flows.
+STAGES: tuple[tuple[str, Callable[[Deps, datetime], int]], ...] = (
+    ("freeze", freeze.run),
+    ("peers", peers.run),
+    ("ingest", ingest.run),
+    ("evaluate", evaluate.run),
+    ("countdown", countdown.run),
+    ("hours", hours.run),
+    ("verify", verify.run),
+    ("evidence", evidence.run),
+    ("calibrate", calibrate.run),
+    ("silence", silence.run),
+)
 
 
 @dataclass
@@ -84,16 +98,8 @@ def run(deps: Deps, pulse: Pulse) -> None:
         if "detect" not in pulse.failing:
             pulse.saw_s = time.monotonic()
         _stage(pulse, "sight", lambda: _tell_sight(deps, pulse, now))
-        _stage(pulse, "freeze", lambda: freeze.run(deps, now))
-        _stage(pulse, "peers", lambda: peers.run(deps, now))
-        _stage(pulse, "ingest", lambda: ingest.run(deps, deps.clock.now()))
-        _stage(pulse, "evaluate", lambda: evaluate.run(deps, deps.clock.now()))
-        _stage(pulse, "countdown", lambda: countdown.run(deps, deps.clock.now()))
-        _stage(pulse, "hours", lambda: hours.run(deps, deps.clock.now()))
-        _stage(pulse, "verify", lambda: verify.run(deps, deps.clock.now()))
-        _stage(pulse, "evidence", lambda: evidence.run(deps, deps.clock.now()))
-        _stage(pulse, "calibrate", lambda: calibrate.run(deps, deps.clock.now()))
-        _stage(pulse, "silence", lambda: silence.run(deps, deps.clock.now()))
+        for name, stage in STAGES:
+            _stage(pulse, name, partial(_due, stage, deps))
         full = True
     else:
         _stage(pulse, "young", lambda: _young(deps, now))
@@ -101,6 +107,11 @@ def run(deps: Deps, pulse: Pulse) -> None:
     _note(deps, pulse, time.monotonic() - began_s, full=full)
     pulse.completed_s = time.monotonic()
     pulse.completed += 1
+
+
+def _due(stage: Callable[[Deps, datetime], int], deps: Deps) -> int:
+    """By the time at which its turn comes: the stages before it may have waited for the platform."""
+    return stage(deps, deps.clock.now())
 
 
 def _note(deps: Deps, pulse: Pulse, took_s: float, *, full: bool) -> None:

@@ -34,7 +34,7 @@ def url_problem(url: str) -> str | None:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         return "must start with https:// and name a host"
     if _is_forbidden_literal(parsed.host):
-        return "names a link-local or metadata address, which is never a prompt platform"
+        return "names a link-local or metadata address, which is never asked"
     if "?" in url or "#" in url:
         return "must end before any ? or #"
     if parsed.scheme == "http" and not is_loopback(parsed.host):

@@ -119,7 +119,7 @@ class _Backend(httpcore.NetworkBackend):
             raise httpcore.ConnectError(str(exc)) from exc
         if forbidden:
             stream.close()
-            raise httpcore.ConnectError(f"{host} is a link-local or metadata address, which is never a prompt platform")
+            raise httpcore.ConnectError(f"{host} is a link-local or metadata address, which is never asked")
         return _Stream(stream, self._current)
 
 
