@@ -18,20 +18,7 @@ from watchdog.embedded.recordings import RecordedCall
 from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
-from watchdog.jobs import (
-    advance,
-    commands,
-    countdown,
-    detect,
-    evaluate,
-    freeze,
-    hours,
-    ingest,
-    peers,
-    send,
-    tick,
-    verify,
-)
+from watchdog.jobs import advance, commands, detect, send, tick
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
@@ -53,6 +40,8 @@ GOOD = RecordedCall(latency_ms=800.0, cost_usd=0.01)
 FAILED = RecordedCall(latency_ms=800.0, cost_usd=0.01, ok=False, error_code="VALIDATION_FAILED")
 ALL_SCOPES = tuple(Scope)
 DAY = timedelta(days=1)
+# Stages that no test wants but those about them, which look as the daemon does.
+BY_LOOKS_ONLY = frozenset({"evidence", "calibrate", "silence"})
 LIMIT_RULE = Rule(name="floor", metric=Metric.SUCCESS, statistic=Statistic.LIMIT, limit_share=0.5)
 
 
@@ -250,16 +239,12 @@ class World(ExitStack):
 
     def tick(self) -> None:
         """Everything that is due, in the daemon's order."""
-        deps, clock = self.deps, self.own_clock
-        detect.run(deps, clock.now())
-        freeze.run(deps, clock.now())
-        peers.run(deps, clock.now())
-        ingest.run(deps, clock.now())
-        evaluate.run(deps, clock.now())
-        countdown.run(deps, clock.now())
-        hours.run(deps, clock.now())
-        self.act()
-        verify.run(deps, clock.now())
+        detect.run(self.deps, self.own_clock.now())
+        for name, stage in tick.STAGES:
+            if name == "verify":
+                self.act()
+            if name not in BY_LOOKS_ONLY:
+                stage(self.deps, self.own_clock.now())
         self.act()
 
     def look(self) -> None:

@@ -102,6 +102,18 @@ def test_past_days_of_the_version_on_production_are_judged(world: World) -> None
     assert not found.by_rule["success"].raised
 
 
+def test_the_daemons_looks_judge_them_at_night(world: World) -> None:
+    """Nobody has to ask for it."""
+    world.clock.move(NIGHT - world.clock.now())
+    for _ in range(4):
+        world.look()
+        world.clock.move(timedelta(seconds=30))
+
+    found = record(world)
+    assert found is not None
+    assert [date(2026, 11, 20)] == list(found.judged)
+
+
 def test_a_bad_hour_of_a_quiet_day_raises_the_threshold(world: World) -> None:
     """And the next watch of this version's successor begins with it."""
     world.calls(world.v1, 30, failures=30, since=midnight(date(2026, 11, 20)) + HOUR, every=timedelta(seconds=20))
