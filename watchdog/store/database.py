@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
+from watchdog.store import audit
 from watchdog.store.engine import LOOKS_ONLY, explained, open_engine
 from watchdog.store.schema import HEAD, current_revision, migrate
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Connection
+
+    from watchdog.core.chain import Fact
 
 
 class Store:
@@ -46,8 +49,11 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that commits at the end of the block, or not at all."""
+        noted: list[Fact] = []
         with explained(self.url), self._engine.begin() as connection:
-            yield connection
+            yield connection.execution_options(**{audit.NOTED: noted})
+            if noted:
+                audit.append(connection, noted)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
+from watchdog.store import audit
 from watchdog.store.tables import events
 
 if TYPE_CHECKING:
@@ -33,13 +34,30 @@ class Transition:
 
 
 def record_event(
-    connection: Connection, subject: str, at: datetime, event: str, from_state: str, to_state: str, detail: str
+    connection: Connection,
+    subject: str,
+    at: datetime,
+    event: str,
+    from_state: str,
+    to_state: str,
+    detail: str,
+    *,
+    actor: str = "watchdog",
 ) -> None:
-    connection.execute(
+    """
+    One row of the history, and its entry in the chained audit.
+
+    Args:
+        actor: who did it, where it was a person.
+    """
+    result = connection.execute(
         insert(events).values(
             subject=subject, at=at, event=event, from_state=from_state, to_state=to_state, detail=detail
         )
     )
+    seq = result.inserted_primary_key[0]  # type: ignore[index]
+    said = {"event": seq, "from": from_state, "to": to_state, "why": detail}
+    audit.note(connection, event, at=at, subject=subject, detail=said, actor=actor)
 
 
 def history(connection: Connection, subject: str) -> tuple[Transition, ...]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-HEAD = "0004"
-_KNOWN = ("0001", "0002", "0003", "0004")
+HEAD = "0005"
+_KNOWN = ("0001", "0002", "0003", "0004", "0005")
 # Any constant will do as long as no other program uses it on the same database.
 _MIGRATION_LOCK = 7_305_442_018
 
