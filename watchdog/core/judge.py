@@ -34,6 +34,7 @@ ENOUGH_CALLS = 20
 _TOLERATED_REJECTS = 0.1
 # A trip that seems not to have begun with the promotion is looked at again until there were so many times the calls.
 _AGAIN = 2
+_HOLDING = (ReadingState.EXPLAINED, ReadingState.AWAITED, ReadingState.UNFAMILIAR)
 _HEARD = (ReadingState.CLEAR, ReadingState.OUTLASTED)
 
 
@@ -74,6 +75,21 @@ def begin(panel: Panel) -> Progress:
         states=states,
         tripped_after={},
         weighing=None if panel.beside is None else weighing.begin(panel.beside),
+    )
+
+
+def resumed(progress: Progress, readings: Sequence[Reading]) -> Progress:
+    """
+    Go on from where it was put down: what tripped, whether late, and what holds it is what the readings said.
+
+    Args:
+        progress: with everything else that a restart needs.
+    """
+    return replace(
+        progress,
+        tripped_after={r.rule: r.tripped_after for r in readings if r.tripped_after is not None},
+        late={r.rule: r.late for r in readings if r.late is not None},
+        held={r.rule: r.state for r in readings if r.tripped_after is not None and r.state in _HOLDING},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchdog.core.judgement import Late, Reading, ReadingState, milder
 from watchdog.core.rules import Action
@@ -107,3 +107,16 @@ def _why_not_more(watch: Watch, first: Reading, allowed: Action) -> str:
     if allowed is Action.ALERT:
         return 'the configuration says act = "alert"'
     return ""
+
+
+def decision_to_json(decision: Decision) -> dict[str, Any]:
+    """What the policy made of a verdict, as it is compared later."""
+    match decision:
+        case Wait():
+            return {"action": "wait", "rules": [], "target": None, "why_not_more": ""}
+        case Alert(readings=readings, why_not_more=why):
+            return {"action": "alert", "rules": [r.rule for r in readings], "target": None, "why_not_more": why}
+        case Suggest(readings=readings, target_version_id=target):
+            return {"action": "suggest", "rules": [r.rule for r in readings], "target": target, "why_not_more": ""}
+        case Revert(readings=readings, target_version_id=target):
+            return {"action": "revert", "rules": [r.rule for r in readings], "target": target, "why_not_more": ""}

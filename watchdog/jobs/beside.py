@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from watchdog.core.panel import Panel
     from watchdog.core.watch import Watch
     from watchdog.core.weighing import Weighing
+    from watchdog.core.windows import Summary
     from watchdog.jobs.deps import Deps
 
 # A peer that is much slower than the candidate holds nothing up for longer than this: its slow calls count as late.
@@ -37,15 +38,28 @@ _MOST_BEHIND = timedelta(minutes=1)
 _PREFIX = "peers:"
 
 
-def weighed(deps: Deps, watch: Watch, panel: Panel, progress: Progress) -> tuple[Progress, Mapping[str, datetime]]:
+@dataclass(frozen=True, kw_only=True)
+class Heard:
     """
-    Weigh what is new on both sides.
+    What a look weighed, so that it can be weighed again.
 
-    Returns: the progress, and until when each feed is sealed by it.
+    Attributes:
+        to: windows that end at or before this; None where nothing was weighed.
+        feeds_sealed: until when each feed is sealed by it.
+        unsealed: by prompt id, the windows of peers that were not sealed as far, as they stood: more may yet come to
+            them, and what was heard was this.
     """
+
+    to: datetime | None = None
+    feeds_sealed: Mapping[str, datetime] = field(default_factory=dict)
+    unsealed: Mapping[str, tuple[tuple[datetime, Summary], ...]] = field(default_factory=dict)
+
+
+def weighed(deps: Deps, watch: Watch, panel: Panel, progress: Progress) -> tuple[Progress, Heard]:
+    """Weigh what is new on both sides."""
     beside, so_far = panel.beside, progress.weighing
     if beside is None or so_far is None or progress.first_call_at is None:
-        return progress, {}
+        return progress, Heard()
     feeds = {peer.feed: lag_of(deps, watch, beside, i) for i, peer in enumerate(beside.peers) if peer.left_at is None}
     now = deps.platform_time(deps.clock.now())
     since = so_far.until or progress.first_call_at
@@ -56,13 +70,19 @@ def weighed(deps: Deps, watch: Watch, panel: Panel, progress: Progress) -> tuple
                 sealed[feed] = max(intake.sealed_until, watermark(min(intake.cursor_at, now), lag))
         until = _readable(sealed, feeds, progress)
         if until is None:
-            return progress, {}
+            return progress, Heard()
         own = dict(intakes.windows_between(connection, watch.id, since=since, until=until - WINDOW + _TICK))
         theirs = [
             dict(intakes.windows_between(connection, peer.feed, since=since, until=until - WINDOW + _TICK))
             for peer in beside.peers
         ]
-    return weigh(panel, progress, own, theirs, sealed_until=until), sealed
+    unsealed = {
+        peer.prompt_id: tuple(windows.items())
+        for peer, windows in zip(beside.peers, theirs, strict=True)
+        if sealed.get(peer.feed, since) < until
+    }
+    heard = Heard(to=until, feeds_sealed=sealed, unsealed=unsealed)
+    return weigh(panel, progress, own, theirs, sealed_until=until), heard
 
 
 def _readable(sealed: Mapping[str, datetime], feeds: Collection[str], progress: Progress) -> datetime | None:

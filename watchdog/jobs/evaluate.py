@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from watchdog.core import watch_messages, weighing
-from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge
-from watchdog.core.judgement import Judgement, Reading, ReadingState
+from watchdog.core.judge import ENOUGH_CALLS, Progress, advance, begin, judge, resumed
+from watchdog.core.judgement import Judgement, Reading
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Countdown, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import Standing
 from watchdog.core.strays import strays
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
-from watchdog.jobs import beside, differences, freeze, opening, quieting, upstream
+from watchdog.jobs import beside, differences, freeze, guarding, opening, quieting, record, upstream
 from watchdog.jobs.frames import each
 from watchdog.jobs.ledger import keep_books, pace_of_blocks, surrounded
 from watchdog.store import intakes, journal, outbox, peers, watches
@@ -33,33 +33,38 @@ if TYPE_CHECKING:
 
     from watchdog.core.beside import Trouble
     from watchdog.core.ledger import Entry
+    from watchdog.jobs.beside import Heard
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
 
 
-_HOLDING = (ReadingState.EXPLAINED, ReadingState.AWAITED, ReadingState.UNFAMILIAR)
 # A watch that changed its rules when its budget was spent has this share of it left: none to speak of, and never none.
 _LEAST_LEFT = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Look:
+class Looked:
     """
     One look at one watch: what was judged, and what is to be done.
 
     Attributes:
-        feeds_sealed: until when each peer's windows are sealed by it.
+        anew: the rules begin with it.
+        panel, intake: as they were for it.
+        heard: what of the peers was weighed.
         upstream: what the peers suffer; None where they do not, or no more.
         strays: peers that got worse by themselves, by prompt id, and why.
     """
 
     sealed_until: datetime
-    feeds_sealed: Mapping[str, datetime]
+    heard: Heard
     progress: Progress
     judgement: Judgement
     decision: Decision
     ledger: tuple[Entry, ...]
+    panel: Panel
+    intake: intakes.Intake
+    anew: bool = False
     upstream: Trouble | None = None
     strays: Mapping[str, str] = field(default_factory=dict)
 
@@ -123,11 +128,18 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
         judged = watches.find_watch(connection, watch.id)
         if judged is None:
             return False
-        _act(deps, connection, judged, look, versions, now)
+        seen = record.look(connection, deps.terms, watch, look, now)
+        allowed = quieting.as_allowed(connection, judged, look.decision, versions[1], now)
+        guards = None
+        if isinstance(allowed, Revert | Countdown):
+            guards = guarding.counts(deps, connection, judged, allowed.target_version_id, now)
+        told = _act(deps, connection, judged, look, versions, now, allowed)
+        if told:
+            record.decision(connection, deps.terms, judged, look, seen, guards, now, allowed)
         if watch.verdict is Verdict.UPSTREAM and judged.verdict is not Verdict.UPSTREAM:
             upstream.tell_over(connection, judged, look.judgement.reason, now)
         if isinstance(look.decision, Wait | Alert):
-            _end_if_over(deps, connection, judged, look.judgement, now)
+            _end_if_over(deps, connection, judged, look, seen, now)
     if not isinstance(look.decision, Wait) or watch.verdict is Verdict.UPSTREAM:
         deps.bell.actor.set()
         deps.bell.sender.set()
@@ -177,7 +189,7 @@ def _rules_changed(deps: Deps, watch: Watch, now: datetime) -> bool:
     return changed
 
 
-def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
+def _look(deps: Deps, watch: Watch, now: datetime) -> Looked | None:
     with deps.store.read() as connection:
         intake = intakes.find_intake(connection, watch.id)
         if intake is None:
@@ -191,15 +203,19 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> _Look | None:
         fresh = intakes.windows_between(connection, watch.id, since=since, until=sealed_until)
         panel = surrounded(deps, connection, watch, panel_of(deps, connection, watch), sealed_until)
         progress = _resume(connection, watch, panel)
+        anew = watch.judged_until is None or not watches.readings_of(connection, watch.id)
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
-    progress, feeds_sealed = beside.weighed(deps, watch, panel, progress)
+    progress, heard = beside.weighed(deps, watch, panel, progress)
     judgement = judge(panel, progress, rejected=intake.rejected)
     decision = decide(judgement, watch, allowed=deps.policy.most_for(watch.prompt_slug))
     with deps.store.read() as connection:
         book = keep_books(connection, watch, panel, progress, judgement, intake)
-    return _Look(
+    return Looked(
         sealed_until=sealed_until,
-        feeds_sealed=feeds_sealed,
+        heard=heard,
+        panel=panel,
+        intake=intake,
+        anew=anew,
         progress=progress,
         judgement=judgement,
         decision=decision,
@@ -223,25 +239,24 @@ def _resume(connection: Connection, watch: Watch, panel: Panel) -> Progress:
             first_call_at=watch.first_call_at,
             weighing=None if panel.beside is None else weighing.begin(panel.beside, watch.judged_until),
         )
-    return Progress(
+    put_down = Progress(
         judged_until=watch.judged_until,
         first_call_at=watch.first_call_at,
         candidate=watch.candidate,
         states={seat.rule.name: seat.read(stored[seat.rule.name]) for seat in panel.seats if seat.test is not None},
-        tripped_after={r.rule: r.tripped_after for r in readings if r.tripped_after is not None},
-        late={r.rule: r.late for r in readings if r.late is not None},
-        held={r.rule: r.state for r in readings if r.tripped_after is not None and r.state in _HOLDING},
+        tripped_after={},
         weighing=beside.resumed(panel, stored),
     )
+    return resumed(put_down, readings)
 
 
-def _save(connection: Connection, watch: Watch, look: _Look) -> bool:
+def _save(connection: Connection, watch: Watch, look: Looked) -> bool:
     """False when another look was first."""
     progress = look.progress
     for prompt_id, why in look.strays.items():
         at = progress.weighing.until if progress.weighing else None
         peers.leave(connection, watch.id, prompt_id, at=at or look.sealed_until, why=why)
-    for owner, until in {watch.id: look.sealed_until, **look.feeds_sealed}.items():
+    for owner, until in {watch.id: look.sealed_until, **look.heard.feeds_sealed}.items():
         intakes.seal(connection, owner, until)
     watches.save_ledger(connection, watch, look.ledger)
     return watches.save_judgement(
@@ -261,27 +276,34 @@ def _act(
     deps: Deps,
     connection: Connection,
     watch: Watch,
-    look: _Look,
+    look: Looked,
     versions: tuple[tuple[str, ...], str],
     now: datetime,
-) -> None:
-    match quieting.as_allowed(connection, watch, look.decision, versions[1], now):
+    allowed: Decision,
+) -> bool:
+    """
+    Whether it led to anything: people are told of one thing once.
+
+    Args:
+        allowed: what is left of the look's decision.
+    """
+    match allowed:
         case Wait():
-            return
+            return False
         case Alert(readings=readings, why_not_more=why):
             if look.judgement.verdict is not Verdict.UPSTREAM:
-                outbox.put(connection, watch_messages.alert(watch, readings, why, versions[1], now))
-            elif look.upstream is not None:
-                upstream.tell(connection, watch, readings, look.upstream, now)
+                return outbox.put(connection, watch_messages.alert(watch, readings, why, versions[1], now))
+            return look.upstream is not None and upstream.tell(connection, watch, readings, look.upstream, now)
         case Countdown(readings=readings, target_version_id=target):
             opening.count_down(deps, connection, watch, readings, target, versions, now)
         case Suggest(readings=readings, target_version_id=target):
             opening.ask(deps, connection, watch, readings, target, versions, now)
         case Revert(readings=readings, target_version_id=target):
             opening.revert(deps, connection, watch, readings, target, versions, now)
+    return True
 
 
-def _versions(deps: Deps, watch: Watch, look: _Look) -> tuple[tuple[str, ...], str]:
+def _versions(deps: Deps, watch: Watch, look: Looked) -> tuple[tuple[str, ...], str]:
     """What the diff changed, and where to see it; a platform that does not answer delays no revert."""
     if isinstance(look.decision, Wait) or watch.control_version_id is None:
         return (), ""
@@ -290,7 +312,7 @@ def _versions(deps: Deps, watch: Watch, look: _Look) -> tuple[tuple[str, ...], s
     return differences.between(deps, watch, suspect, look.progress.candidate) or (), url
 
 
-def _end_if_over(deps: Deps, connection: Connection, watch: Watch, judgement: Judgement, now: datetime) -> None:
+def _end_if_over(deps: Deps, connection: Connection, watch: Watch, look: Looked, seen: int, now: datetime) -> None:
     """A watch that stood its whole length without an incident."""
     over_at = watch.ends_at(deps.terms.length) + watch.lag
     intake = intakes.find_intake(connection, watch.id)
@@ -298,11 +320,12 @@ def _end_if_over(deps: Deps, connection: Connection, watch: Watch, judgement: Ju
     if deps.platform_time(now) < over_at or intake is None or intake.cursor_at < over_at:
         return
     # Without a baseline the verdict stays inconclusive, and the version may still have stood the day.
-    nothing_against_it = not judgement.tripped and not watch.trouble
+    nothing_against_it = not look.judgement.tripped and not watch.trouble
     stood = watch.candidate.calls >= ENOUGH_CALLS and watch.verdict is not Verdict.NO_DATA and nothing_against_it
     state = WatchState.PASSED if watch.verdict is Verdict.OK else WatchState.UNDECIDED
     if watches.change_state(connection, watch, state, event="ended", at=now, detail=watch.reason):
         intakes.close_intake(connection, watch.id)
         standing = Standing.PASSED if stood else Standing.SUPERSEDED
         journal.set_standing(connection, watch.promotion.id, standing)
+        record.decision(connection, deps.terms, watch, look, seen, None, now, look.decision, ending=state)
         log.info("watch ended", extra={"action": "watch_ended", "watch_id": watch.id, "verdict": watch.verdict.value})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchdog.core.guards import DAY, FLEET_PERIOD, HOUR, Done, Guard, Refusal, outage, refusal
+from watchdog.core.guards import DAY, FLEET_PERIOD, HOUR, Counts, Done, Fleet, Guard, Refusal
 from watchdog.core.holds import why_held
-from watchdog.core.promotion import is_quarantined
+from watchdog.core.promotion import incident_id, is_quarantined
 from watchdog.core.rollback import Event
 from watchdog.core.watch import Verdict, Watch
 from watchdog.jobs import beside
@@ -24,20 +24,35 @@ if TYPE_CHECKING:
 _EVER = DAY * 36_500
 
 
+def counts(
+    deps: Deps, connection: Connection, watch: Watch, target: str, now: datetime, incident: str | None = None
+) -> Counts:
+    """
+    What the guards are asked by, as of now.
+
+    Args:
+        incident: of the prompt that is about to be reverted; None for the one that this watch can have.
+    """
+    return Counts(
+        now=now,
+        on_hold=_why_held(deps, connection, watch.prompt_id, now),
+        quarantined=is_quarantined(journal.journal(connection, watch.prompt_id), target),
+        fleet=_fleet(deps, connection, watch, incident or incident_id(watch.promotion), now),
+        done=Done(
+            last_hour=len(incidents.reverts_since(connection, now - HOUR)),
+            last_day=len(incidents.reverts_since(connection, now - DAY)),
+            of_prompt=incidents.reverts_since(connection, now - _EVER, prompt_id=watch.prompt_id),
+        ),
+        limits=deps.terms.limits,
+        left_at=watch.control_until,
+    )
+
+
 def may_not_begin(
     deps: Deps, connection: Connection, watch: Watch, incident: str, target: str, now: datetime
 ) -> Refusal | None:
     """Why no intent may be written for an automatic revert; None where it may."""
-    if refused := _never(deps, connection, watch.prompt_id, target, now):
-        return refused
-    if refused := _outage(deps, connection, watch, incident, now):
-        return refused
-    done = Done(
-        last_hour=len(incidents.reverts_since(connection, now - HOUR)),
-        last_day=len(incidents.reverts_since(connection, now - DAY)),
-        of_prompt=incidents.reverts_since(connection, now - _EVER, prompt_id=watch.prompt_id),
-    )
-    return refusal(done, deps.terms.limits, now)
+    return counts(deps, connection, watch, target, now, incident).may_not_begin()
 
 
 def may_not_send(deps: Deps, connection: Connection, incident: Incident, watch: Watch, now: datetime) -> Refusal | None:
@@ -45,16 +60,13 @@ def may_not_send(deps: Deps, connection: Connection, incident: Incident, watch: 
     if incident.saga.undo_of:
         # The target of an undo is what the watchdog took off production; a human wants it back.
         return on_hold(deps, connection, watch.prompt_id, now)
-    if refused := _never(deps, connection, watch.prompt_id, incident.saga.target_version_id, now):
-        return refused
-    if was_approved(connection, incident):
-        return None
-    return _outage(deps, connection, watch, incident.id, now)
+    counted = counts(deps, connection, watch, incident.saga.target_version_id, now, incident.id)
+    return counted.never() or (None if was_approved(connection, incident) else counted.outage())
 
 
 def on_hold(deps: Deps, connection: Connection, prompt_id: str, now: datetime) -> Refusal | None:
     """Somebody holds this prompt, or everything: by a command, a file or the environment."""
-    why = why_held(holds.in_force(connection, now), deps.thrown(), prompt_id, now)
+    why = _why_held(deps, connection, prompt_id, now)
     return Refusal(guard=Guard.HOLD, why=why) if why else None
 
 
@@ -62,33 +74,28 @@ def was_approved(connection: Connection, incident: Incident) -> bool:
     return any(seen.event == Event.APPROVED.value for seen in history(connection, incident.id))
 
 
-def _never(deps: Deps, connection: Connection, prompt_id: str, target: str, now: datetime) -> Refusal | None:
-    """What no approval outweighs."""
-    if refused := on_hold(deps, connection, prompt_id, now):
-        return refused
-    if is_quarantined(journal.journal(connection, prompt_id), target):
-        why = "the version to go back to was itself taken off production by the watchdog"
-        return Refusal(guard=Guard.QUARANTINE, why=why)
-    return None
+def _why_held(deps: Deps, connection: Connection, prompt_id: str, now: datetime) -> str:
+    return why_held(holds.in_force(connection, now), deps.thrown(), prompt_id, now)
 
 
-def _outage(deps: Deps, connection: Connection, watch: Watch, incident: str, now: datetime) -> Refusal | None:
+def _fleet(deps: Deps, connection: Connection, watch: Watch, incident: str, now: datetime) -> Fleet:
     """
-    So many prompts tripped just now that all of them are held.
+    Who tripped just now.
 
     Args:
         watch, incident: of the prompt that is about to be reverted.
     """
     lately = incidents.opened_since(connection, now - FLEET_PERIOD)
-    tripped = {i.prompt_slug for i in lately} | {watch.prompt_slug}
     upstream = {w.prompt_slug for w in watches.open_watches(connection) if _has_it_still(connection, w, watch.provider)}
-    guarded = sum(
-        seen.version_id is not None and deps.terms.guards(seen.slug)
-        for seen in journal.pointers_seen(connection).values()
+    return Fleet(
+        tripped=tuple(sorted({i.prompt_slug for i in lately} | {watch.prompt_slug})),
+        upstream=tuple(sorted(upstream)),
+        guarded=sum(
+            seen.version_id is not None and deps.terms.guards(seen.slug)
+            for seen in journal.pointers_seen(connection).values()
+        ),
+        began_with=next((i.fleet for i in lately if i.fleet), incident),
     )
-    if not (why := outage(tripped, upstream, guarded)):
-        return None
-    return Refusal(guard=Guard.FLEET, why=why, fleet=next((i.fleet for i in lately if i.fleet), incident))
 
 
 def _has_it_still(connection: Connection, other: Watch, provider: str) -> bool:

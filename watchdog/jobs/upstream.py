@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from watchdog.core.watch import Watch
 
 
-def tell(connection: Connection, watch: Watch, readings: tuple[Reading, ...], trouble: Trouble, now: datetime) -> None:
-    """The watch has it; a no-op while people know."""
+def tell(connection: Connection, watch: Watch, readings: tuple[Reading, ...], trouble: Trouble, now: datetime) -> bool:
+    """The watch has it; False, and a no-op, while people know."""
     if _told(connection, watch) is None:
         others = _others(connection, watch)
         threads = [thread for other in others if (thread := _told(connection, other)) is not None]
         thread = threads[0] if threads else watch.id
-        outbox.put(connection, watch_messages.upstream(watch, readings, trouble, others, thread, now))
+        return outbox.put(connection, watch_messages.upstream(watch, readings, trouble, others, thread, now))
+    return False
 
 
 def tell_over(connection: Connection, watch: Watch, reason: str, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
@@ -12,12 +13,14 @@ from watchdog.core.judgement import Reading
 from watchdog.core.recovery import assess
 from watchdog.core.windows import WINDOW, watermark
 from watchdog.errors import PlatformError
+from watchdog.jobs import record
 from watchdog.jobs.beside import worse_since
 from watchdog.jobs.evaluate import panel_of
 from watchdog.jobs.frames import each
 from watchdog.store import incidents, intakes, outbox, watches
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from watchdog.core.recovery import Finding
@@ -25,6 +28,24 @@ if TYPE_CHECKING:
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessed:
+    """
+    One look at a recovery, with all that it rests on beside the windows: those that start from `since` on and before
+    `sealed_until`.
+
+    Attributes:
+        overdue, peers_worse, rejected: as `core.recovery.assess` was told.
+    """
+
+    finding: Finding
+    since: datetime
+    sealed_until: datetime
+    overdue: bool
+    peers_worse: str
+    rejected: Mapping[str, int]
 
 
 def run(deps: Deps, now: datetime) -> int:
@@ -43,9 +64,10 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
         watch = watches.find_watch(connection, incident.watch_id)
     if watch is None:
         return False
-    finding = None if moved else _assess(deps, incident, watch, now)
-    if finding is None and not moved:
+    assessed = None if moved else _assess(deps, incident, watch, now)
+    if assessed is None and not moved:
         return False
+    finding = None if assessed is None else assessed.finding
     recovery = Recovery.VOID if moved or finding is None else finding.recovery
     reason = moved or (finding.reason if finding else "")
     restored = finding.restored if finding else incident.restored
@@ -60,6 +82,8 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
         ended = incidents.find_incident(connection, incident.id)
         if ended is not None:
             outbox.put(connection, messages.recovery(ended, watch, now))
+        if assessed is not None:
+            record.recovery(connection, deps.terms, incident, assessed, now)
     log.info(
         "verification ended",
         extra={"action": "verification_ended", "incident_id": incident.id, "recovery": recovery.value, "why": reason},
@@ -68,7 +92,7 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
     return True
 
 
-def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Finding | None:
+def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Assessed | None:
     with deps.store.read() as connection:
         intake = intakes.find_intake(connection, incident.id)
         if intake is None:
@@ -84,7 +108,15 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Find
         intakes.seal(connection, incident.id, sealed_until)
     gauges = gauges_of(panel, tripped, watch.candidate)
     overdue = incident.recovery_until is not None and now >= incident.recovery_until
-    return assess(panel, gauges, windows, overdue=overdue, peers_worse=peers_worse, rejected=intake.rejected)
+    finding = assess(panel, gauges, windows, overdue=overdue, peers_worse=peers_worse, rejected=intake.rejected)
+    return Assessed(
+        finding=finding,
+        since=since,
+        sealed_until=sealed_until,
+        overdue=overdue,
+        peers_worse=peers_worse,
+        rejected=dict(intake.rejected),
+    )
 
 
 def _moved_elsewhere(deps: Deps, incident: Incident) -> str:

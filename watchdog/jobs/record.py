@@ -1,0 +1,161 @@
+"""
+Put on record what a verdict rests on and is stored nowhere else, in the transaction of the look or of the decision.
+
+What is not repeated: windows, baselines, peers and rules stand in tables of their own, and never change.
+"""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from watchdog.core.looks import Context, Look, keeps_path, us
+from watchdog.core.policy import Revert, Suggest, Wait, decision_to_json
+from watchdog.core.promotion import incident_id
+from watchdog.core.retrace import evidence_of, nats_of
+from watchdog.core.watch import Verdict, WatchState
+from watchdog.store import decisions, incidents, outbox
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from watchdog.core.guards import Counts
+    from watchdog.core.incident import Incident
+    from watchdog.core.policy import Decision
+    from watchdog.core.terms import Terms
+    from watchdog.core.watch import Watch
+    from watchdog.jobs.evaluate import Looked
+    from watchdog.jobs.verify import Assessed
+
+_NUMBERS_BY = ("numpy", "scipy")
+
+
+def look(connection: Connection, terms: Terms, watch: Watch, seen: Looked, now: datetime) -> int:
+    """
+    Returns: number of the look; 0 before the first call, when there is nothing to judge.
+    """
+    progress = seen.progress
+    if progress.judged_until is None:
+        return 0
+    beside = () if seen.panel.beside is None else seen.panel.beside.peers
+    left = {peer.prompt_id: (peer.left_at, peer.why_left) for peer in beside if peer.left_at is not None}
+    week = None if seen.panel.around is None else seen.panel.around.week
+    context = Context(
+        rules=watch.rules_digest,
+        alpha_left=watch.alpha_left,
+        n_windows=watch.n_windows,
+        min_baseline_calls=watch.min_baseline_calls,
+        calibration={rule: c.to_json() for rule, c in watch.calibration.items()},
+        beside=bool(watch.peers_note),
+        left=left,
+        week=None if week is None else (len(week.hours), week.complete),
+        rejected=dict(seen.intake.rejected),
+        allowed=terms.most.value,
+    )
+    last, before, told = decisions.last_look(connection, watch.id)
+    seq = last + 1
+    decided = not isinstance(seen.decision, Wait)
+    new = Look(
+        anew=seen.anew,
+        since=watch.judged_until,
+        judged_until=progress.judged_until,
+        sealed_until=seen.sealed_until,
+        weighed_to=seen.heard.to,
+        heard=seen.heard.unsealed,
+        nats=nats_of(seen.panel, progress) if keeps_path(seq, decided=decided) else None,
+    )
+    if before is not None and new.same_as(before) and context == told:
+        return last
+    decisions.add_look(connection, watch.id, seq, now, new, None if context == told else context)
+    return seq
+
+
+def decision(
+    connection: Connection,
+    terms: Terms,
+    watch: Watch,
+    seen: Looked,
+    number: int,
+    guards: Counts | None,
+    now: datetime,
+    *,
+    ending: WatchState | None = None,
+) -> None:
+    """
+    A verdict that led to something, or the one with which a watch ended.
+
+    Args:
+        watch: as the look left it.
+        number: of the look.
+        guards: as they were counted before anything was done; None where they were not asked.
+        ending: how the watch ended with it; None where it led to something.
+    """
+    subject, kind = watch.id, _kind(seen.decision, seen.judgement.verdict)
+    held = ""
+    if isinstance(seen.decision, Revert | Suggest):
+        opened = incidents.find_incident(connection, incident_id(watch.promotion))
+        if opened is not None:
+            subject, held = opened.id, opened.recovery_reason
+    value = {
+        "look": number,
+        "verdict": seen.judgement.verdict.value,
+        "reason": seen.judgement.reason,
+        "readings": [r.to_json() for r in seen.judgement.readings],
+        "evidence": evidence_of(seen.progress),
+        "decided": decision_to_json(seen.decision),
+        "guards": None if guards is None else guards.to_json(),
+        "held": held,
+        "ending": None if ending is None else ending.value,
+        "notices": [parcel.key for parcel in outbox.parcels(connection, thread=subject)],
+        **_by(terms),
+    }
+    if ending is not None:
+        kind = ending.value
+    elif held:
+        kind = "held"
+    decisions.record(connection, watch.id, subject, kind, now, value)
+
+
+def recovery(connection: Connection, terms: Terms, incident: Incident, assessed: Assessed, now: datetime) -> None:
+    """An ending of a recovery that the restored version's calls decided."""
+    finding = assessed.finding
+    value = {
+        "since": us(assessed.since),
+        "sealed": us(assessed.sealed_until),
+        "overdue": assessed.overdue,
+        "peers_worse": assessed.peers_worse,
+        "rejected": dict(assessed.rejected),
+        "recovery": finding.recovery.value,
+        "reason": finding.reason,
+        "restored": finding.restored.to_json(),
+        "notices": [parcel.key for parcel in outbox.parcels(connection, thread=incident.id)],
+        **_by(terms),
+    }
+    decisions.record(connection, incident.watch_id, incident.id, finding.recovery.value, now, value)
+
+
+@cache
+def made_by() -> dict[str, str]:
+    """The program, and what its numbers are computed with: others may differ in the last bit."""
+    versions = {name: metadata.version(name) for name in _NUMBERS_BY}
+    return {
+        "program": metadata.version("prompt-watchdog"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **versions,
+    }
+
+
+def _by(terms: Terms) -> dict[str, Any]:
+    return {"config_sha256": terms.config_digest, "made_by": made_by()}
+
+
+def _kind(decision: Decision, verdict: Verdict) -> str:
+    if verdict is Verdict.UPSTREAM:
+        return "upstream"
+    kind: str = decision_to_json(decision)["action"]
+    return kind
