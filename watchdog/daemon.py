@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from watchdog.core.vitals import status_line
+from watchdog.jobs import record
 from watchdog.jobs.schedule import Schedule
 from watchdog.server.health import Health, HealthServer
 from watchdog.server.service_manager import ServiceManager
-from watchdog.store import journal
+from watchdog.store import audit, journal
 from watchdog.store.engine import SingleDaemon
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ class Daemon:
             self.deps.store.migrate()
             # SQLite opens a read-only file without a word; a daemon that cannot write must not seem to be watching.
             with self.deps.store.write() as connection:
-                journal.set_cursor(connection, "started", self.deps.clock.now())
+                now, policy = self.deps.clock.now(), self.deps.policy
+                journal.set_cursor(connection, "started", now)
+                under = {"config_sha256": policy.terms.config_digest, "rules": policy.rules.digest}
+                audit.note(connection, "started", at=now, detail={**under, "made_by": record.made_by()})
+            record.log_head(self.deps.store, "started")
         except BaseException:
             self._lock.__exit__()
             raise

@@ -5,6 +5,7 @@ Every error this program raises on purpose.
     ├── ConfigError           the configuration is wrong; carries every issue found, each with its place
     ├── StatsInputError       a value outside its admissible range reached the mathematics
     ├── IllegalTransition     a state machine was given an event that its state does not allow
+    ├── PacketError           a file that is no evidence packet, or one that cannot be read
     ├── PlatformError         the prompt platform
     │   ├── NotSent           the request never left this machine: trying again is safe
     │   ├── OutcomeUnknown    it may or may not have been applied: read back before anything else
@@ -72,6 +73,10 @@ class StatsInputError(WatchdogError):
 
 class IllegalTransition(WatchdogError):  # noqa: N818 - the field's term
     """The event does not follow from the state. Nothing was changed."""
+
+
+class PacketError(WatchdogError):
+    """What was given is no evidence packet, or one of a later version."""
 
 
 class PlatformError(WatchdogError):

@@ -95,11 +95,11 @@ def edit_time(connection: Connection) -> None:
 
 
 def edit_hash(connection: Connection) -> None:
-    connection.execute(text(f"UPDATE audit SET hash = '{'f' * 64}' WHERE seq = 4"))
+    connection.execute(entries.update().where(entries.c.seq == 4).values(hash="f" * 64))
 
 
 def edit_link(connection: Connection) -> None:
-    connection.execute(text(f"UPDATE audit SET prev_hash = '{'f' * 64}' WHERE seq = 4"))
+    connection.execute(entries.update().where(entries.c.seq == 4).values(prev_hash="f" * 64))
 
 
 def delete_middle(connection: Connection) -> None:
@@ -109,7 +109,7 @@ def delete_middle(connection: Connection) -> None:
 def delete_and_renumber(connection: Connection) -> None:
     connection.execute(text("DELETE FROM audit WHERE seq = 4"))
     for seq in (5, 6, 7):
-        connection.execute(text(f"UPDATE audit SET seq = {seq - 1} WHERE seq = {seq}"))
+        connection.execute(entries.update().where(entries.c.seq == seq).values(seq=seq - 1))
 
 
 def delete_beginning(connection: Connection) -> None:
@@ -130,13 +130,13 @@ def delete_noted_head(connection: Connection) -> None:
 
 def exchange(connection: Connection) -> None:
     for before, after in ((4, 99), (5, 4), (99, 5)):
-        connection.execute(text(f"UPDATE audit SET seq = {after} WHERE seq = {before}"))
+        connection.execute(entries.update().where(entries.c.seq == before).values(seq=after))
 
 
 def insert_one(connection: Connection) -> None:
     """Room is made for it, and its own hash is right."""
     for seq in (7, 6, 5, 4):
-        connection.execute(text(f"UPDATE audit SET seq = {seq + 1} WHERE seq = {seq}"))
+        connection.execute(entries.update().where(entries.c.seq == seq).values(seq=seq + 1))
     third = connection.execute(select(entries).where(entries.c.seq == 3)).one()
     connection.execute(entries.insert().values({**third._mapping, "seq": 4, "prev_hash": third.hash, "detail": "{}"}))
     rehashed(connection, 4)
@@ -239,13 +239,18 @@ def test_a_history_that_is_not_what_the_chain_vouches_for_is_found(any_store: St
     assert why in found.why
 
 
+def _killed_within(store: Store) -> None:
+    with store.write() as connection:
+        events.record_event(connection, "watch-9", T0, "opened", "", "watching", "")
+        raise RuntimeError("killed here")
+
+
 def test_what_is_rolled_back_leaves_no_entry(any_store: Store) -> None:
     """Killed in the middle of a transaction, there is neither the change nor its entry."""
     written(any_store, 2)
 
-    with pytest.raises(RuntimeError), any_store.write() as connection:
-        events.record_event(connection, "watch-9", T0, "opened", "", "watching", "")
-        raise RuntimeError("killed here")
+    with pytest.raises(RuntimeError):
+        _killed_within(any_store)
     written(any_store, 1)
 
     found = looked_at(any_store)
@@ -281,12 +286,8 @@ def test_what_was_there_before_the_chain_is_vouched_for_as_a_whole(tmp_path: Pat
         config.attributes["connection"] = connection
         command.upgrade(config, "0003")
         for i in range(3):
-            connection.execute(
-                text(
-                    "INSERT INTO events (subject, at, event, from_state, to_state, detail) VALUES (:s, 5, 'a', '', '', '')"
-                ),
-                {"s": f"watch-{i}"},
-            )
+            row = "INSERT INTO events (subject, at, event, from_state, to_state, detail)"
+            connection.execute(text(f"{row} VALUES (:s, 5, 'a', '', '', '')"), {"s": f"watch-{i}"})
     engine.dispose()
     store = Store(url)
     store.migrate()

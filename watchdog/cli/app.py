@@ -20,6 +20,13 @@ app = typer.Typer(
     "says why, and verifies the recovery.",
 )
 
+audits = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The local audit. Every change of state, one hash after the other.",
+)
+app.add_typer(audits, name="audit")
+
 
 class SchemaOf(Enum):
     """Files that have a schema."""
@@ -146,12 +153,61 @@ def show(
     config: ConfigOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
+    packet: Annotated[
+        bool, typer.Option("--packet", help="Print only its evidence packet, for `promptwatch explain FILE`.")
+    ] = False,
 ) -> None:
-    """Show one incident or watch. With all of its evidence and history."""
+    """Show one incident or watch. With all of its evidence and history; --json holds the evidence packet as well."""
     from watchdog.cli import reporting
 
     with explained():
-        reporting.show(identifier, config, store, as_json=as_json)
+        reporting.show(identifier, config, store, as_json=as_json, packet_only=packet)
+
+
+@app.command()
+def explain(
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID|FILE", help="Id of an incident or a watch, or a file with its packet.")
+    ],
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge it again from its evidence. Says how it came out, and whether it is what was decided, to the bit."""
+    from watchdog.cli import explaining
+
+    with explained():
+        explaining.explain(identifier, config, store, as_json=as_json)
+
+
+@audits.command("list")
+def audit_list(
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the newest.")] = 20,
+) -> None:
+    """List the newest entries. What happened, who did it, and the entry's hash."""
+    from watchdog.cli import auditing
+
+    with explained():
+        auditing.entries(config, store, as_json=as_json, limit=limit)
+
+
+@audits.command("verify")
+def audit_verify(
+    config: ConfigOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    head: Annotated[
+        str, typer.Option("--head", metavar="HASH", help="A head that was kept elsewhere, as the log has it.")
+    ] = "",
+) -> None:
+    """Walk the whole chain. Says its head, or where it breaks first and what that means."""
+    from watchdog.cli import auditing
+
+    with explained():
+        auditing.verify(config, store, as_json=as_json, head=head)
 
 
 @app.command()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from watchdog.cli import facts
+from watchdog.cli import facts, packets
 from watchdog.cli.exits import FAILED, out, say, stop
 from watchdog.cli.where import store_to_read
 from watchdog.clock import SystemClock
 from watchdog.core import phrasing, words
+from watchdog.core.canonical import canonical
 from watchdog.core.clusters import Report
 from watchdog.core.judgement import Reading, ReadingState
 from watchdog.core.ledger import Entry
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from sqlalchemy import Connection
 
+    from watchdog.core.incident import Incident
+    from watchdog.core.watch import Watch
     from watchdog.store.calibrations import QuietRecord
     from watchdog.store.database import Store
 
@@ -167,14 +171,13 @@ def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: i
     )
 
 
-def show(identifier: str, config: Path | None, store: str | None, *, as_json: bool) -> None:
+def show(identifier: str, config: Path | None, store: str | None, *, as_json: bool, packet_only: bool = False) -> None:
     database = opened(config, store)
+    if packet_only:
+        sys.stdout.write(canonical(packet_of(database, identifier)) + "\n")
+        return
     with database.read() as connection:
-        found_incidents, found_watches = facts.by_prefix(connection, identifier)
-        if len(found_incidents) + len(found_watches) != 1:
-            known = [i.id for i in found_incidents] + [w.id for w in found_watches]
-            what = f"fits {', '.join(known)}; give more of the id" if known else "fits no incident and no watch"
-            stop(FAILED, f"{identifier!r} {what}; see `promptwatch incidents` and `promptwatch status`")
+        found_incidents, found_watches = _found(connection, identifier)
         value: dict[str, Any] = {}
         if found_incidents:
             value["incident"] = facts.incident_facts(connection, found_incidents[0])
@@ -184,10 +187,36 @@ def show(identifier: str, config: Path | None, store: str | None, *, as_json: bo
         if watch is not None:
             value["watch"] = facts.watch_facts(connection, watch)
             value["watch"]["history"] = facts.history_facts(connection, watch.id)
+            if as_json:
+                value["packet"] = packets.packet(connection, watch)
     if as_json:
-        print_json(value)
+        # The packet is for programs: one line of it, where a number on a line of its own would make a million.
+        whole = value.pop("packet", None)
+        text = json.dumps(value, indent=2, ensure_ascii=True)
+        held = "" if whole is None else f',\n  "packet": {canonical(whole)}'
+        sys.stdout.write(f"{text.removesuffix(chr(10) + '}')}{held}\n}}\n")
     else:
         _show(out(), value)
+
+
+def packet_of(database: Store, identifier: str) -> dict[str, Any]:
+    """The evidence packet of a watch, or of an incident's."""
+    with database.read() as connection:
+        found_incidents, found_watches = _found(connection, identifier)
+        watch = watches.find_watch(connection, found_incidents[0].watch_id) if found_incidents else found_watches[0]
+        if watch is None:
+            stop(FAILED, f"{identifier!r}: its watch is not in the database any more")
+        return packets.packet(connection, watch)
+
+
+def _found(connection: Connection, identifier: str) -> tuple[list[Incident], list[Watch]]:
+    """The one that is meant, in one of the two."""
+    found_incidents, found_watches = facts.by_prefix(connection, identifier)
+    if len(found_incidents) + len(found_watches) != 1:
+        known = [i.id for i in found_incidents] + [w.id for w in found_watches]
+        what = f"fits {', '.join(known)}; give more of the id" if known else "fits no incident and no watch"
+        stop(FAILED, f"{identifier!r} {what}; see `promptwatch incidents` and `promptwatch status`")
+    return found_incidents, found_watches
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:

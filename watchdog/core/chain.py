@@ -163,9 +163,8 @@ def _misplaced(head: Head, entry: Entry) -> tuple[Break, str] | None:
             if head.seq == 0
             else f"it names another one before it than {head.seq}"
         )
-        return Break.UNLINKED, (
-            f"entry {entry.seq} ({entry.kind}) does not follow: {before}. Entries were exchanged, inserted or written anew"
-        )
+        what = "Entries were exchanged, inserted or written anew"
+        return Break.UNLINKED, f"entry {entry.seq} ({entry.kind}) does not follow: {before}. {what}"
     if head.seq == 0 and entry.kind != GENESIS:
         return Break.REMOVED, f"the chain begins with {entry.kind!r}, not with {GENESIS!r}: its beginning was removed"
     return None
@@ -181,7 +180,8 @@ def _ended(head: Head, noted: Head | None, kept: str, found: bool) -> Checked:
         )
         return Checked(n=head.seq, head=head, broken=Break.TRUNCATED, at=head.seq, why=f"{what}: the end was cut off")
     if not found:
-        why = f"no entry has the hash {kept}, which was kept elsewhere: the end was cut off, or the chain was written anew"
+        what = "the end was cut off, or the chain was written anew"
+        why = f"no entry has the hash {kept}, which was kept elsewhere: {what}"
         return Checked(n=head.seq, head=head, broken=Break.UNKNOWN_HEAD, at=head.seq, why=why)
     return Checked(n=head.seq, head=head)
 

@@ -140,6 +140,8 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
             upstream.tell_over(connection, judged, look.judgement.reason, now)
         if isinstance(look.decision, Wait | Alert):
             _end_if_over(deps, connection, judged, look, seen, now)
+    if told:
+        record.log_head(deps.store, "a verdict led to something")
     if not isinstance(look.decision, Wait) or watch.verdict is Verdict.UPSTREAM:
         deps.bell.actor.set()
         deps.bell.sender.set()

@@ -6,6 +6,7 @@ What is not repeated: windows, baselines, peers and rules stand in tables of the
 
 from __future__ import annotations
 
+import logging
 import platform
 from functools import cache
 from importlib import metadata
@@ -16,7 +17,7 @@ from watchdog.core.policy import Revert, Suggest, Wait, decision_to_json
 from watchdog.core.promotion import incident_id
 from watchdog.core.retrace import evidence_of, nats_of
 from watchdog.core.watch import Verdict, WatchState
-from watchdog.store import decisions, incidents, outbox
+from watchdog.store import audit, decisions, incidents, outbox
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from watchdog.core.watch import Watch
     from watchdog.jobs.evaluate import Looked
     from watchdog.jobs.verify import Assessed
+    from watchdog.store.database import Store
+
+log = logging.getLogger(__name__)
 
 _NUMBERS_BY = ("numpy", "scipy")
 
@@ -136,6 +140,13 @@ def recovery(connection: Connection, terms: Terms, incident: Incident, assessed:
         **_by(terms),
     }
     decisions.record(connection, incident.watch_id, incident.id, finding.recovery.value, now, value)
+
+
+def log_head(store: Store, why: str) -> None:
+    """The head of the audit, out of the reach of whoever can write to the database only."""
+    with store.read() as connection:
+        head = audit.last(connection)
+    log.info("the audit's head", extra={"action": "audit_head", "why": why, "entries": head.seq, "head": head.hash})
 
 
 @cache

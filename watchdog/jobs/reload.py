@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchdog.core import words
 from watchdog.core.notice import Fact, Notice, Tone
 from watchdog.errors import ConfigError, StoreError
-from watchdog.store import outbox
+from watchdog.store import audit, outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from watchdog.jobs.deps import Deps, Policy
@@ -104,7 +104,14 @@ class Reloader:
             },
         )
         if offer.changes or offer.needs_restart or repaired:
-            self._announce(_reloaded(offer, since, now, repaired=repaired))
+            # Keys and digests: a value may be anything that a file can hold.
+            detail = {
+                "config_sha256": offer.policy.terms.config_digest,
+                "rules": offer.policy.rules.digest,
+                "changed": len(offer.changes),
+                "needs_restart": list(offer.needs_restart),
+            }
+            self._announce(_reloaded(offer, since, now, repaired=repaired), "config_reloaded", detail)
 
     def _refuse(self, exc: ConfigError, now: datetime) -> None:
         self._refused = True
@@ -112,11 +119,13 @@ class Reloader:
             "configuration not reloaded, the rules that were in force stay",
             extra={"action": "reload_refused", "why": "; ".join(_place(str(issue)) for issue in exc.issues)},
         )
-        self._announce(_refused(exc, self._since, now))
+        self._announce(_refused(exc, self._since, now), "config_refused", {"problems": len(exc.issues)})
 
-    def _announce(self, notice: Notice) -> None:
+    def _announce(self, notice: Notice, kind: str, detail: Mapping[str, Any]) -> None:
+        """Told and entered in the audit; a refusal once, however often the signal is repeated."""
         with self._deps.store.write() as connection:
-            outbox.put(connection, notice)
+            if outbox.put(connection, notice):
+                audit.note(connection, kind, at=notice.at, detail=detail)
         self._deps.bell.sender.set()
 
 

@@ -84,6 +84,7 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
             outbox.put(connection, messages.recovery(ended, watch, now))
         if assessed is not None:
             record.recovery(connection, deps.terms, incident, assessed, now)
+    record.log_head(deps.store, "a verification ended")
     log.info(
         "verification ended",
         extra={"action": "verification_ended", "incident_id": incident.id, "recovery": recovery.value, "why": reason},

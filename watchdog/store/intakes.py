@@ -140,6 +140,16 @@ def windows_between(
     return tuple((row.start_at, Summary.from_json(row.summary)) for row in rows)
 
 
+def windows_of(
+    connection: Connection, owner: str, *, since: datetime | None = None
+) -> tuple[tuple[datetime, Summary], ...]:
+    """All windows of an owner, or those from a time on, oldest first."""
+    query = select(windows.c.start_at, windows.c.summary).where(windows.c.owner == owner).order_by(windows.c.start_at)
+    if since is not None:
+        query = query.where(windows.c.start_at >= since - WINDOW)
+    return tuple((row.start_at, Summary.from_json(row.summary)) for row in connection.execute(query))
+
+
 def silences(
     connection: Connection, owner: str, *, since: datetime, until: datetime, at_least: timedelta
 ) -> tuple[tuple[datetime, datetime], ...]:
