@@ -59,7 +59,7 @@ def decision(
         lines.append(f"  peers: {watch.peers_note}")
     said = decided["value"]
     made = said["decided"]
-    target = f" to {made['target']}" if made["target"] else ""
+    target = f" to {watch.control_label or made['target']}" if made["target"] else ""
     why = f": {made['why_not_more']}" if made["why_not_more"] else ""
     lines.append(
         f"  policy: {made['action']}{target}{why} (at most {watch.most.value} for this promotion, "
@@ -75,10 +75,8 @@ def decision(
 def rule(reading: Reading, asked: Rule | None, tripped_at: datetime | None) -> list[str]:
     """What the rule asks, and what it found."""
     head = f"  rule {reading.rule}: {reading.state.value}; {reading.sentence}"
-    numbers = (
-        f"    evidence {reading.nats:.6g} nats (odds of it by chance {words.odds(reading.nats)}), trips at "
-        f"{reading.needed_nats:.6g} ({words.odds(reading.needed_nats)}), {reading.calls:,} observations"
-    )
+    # As odds they stand in the sentence, with what a small baseline takes off them.
+    numbers = f"    evidence {reading.nats:.6g} nats, trips at {reading.needed_nats:.6g}, {reading.calls:,} observations"
     if asked is not None:
         numbers += f", {margin(asked)}"
     lines = [head, numbers]
