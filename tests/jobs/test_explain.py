@@ -12,12 +12,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import update
 
 from tests.builders import MINUTE, SECOND, rule_set, success_rule
 from tests.jobs.explained import chain_is_whole, everything, explained, exported, kinds, problems
 from tests.jobs.fleet import Fleet
 from tests.jobs.rollbacks import tripped
+from tests.jobs.test_peers import Unreadable
 from tests.world import LIMIT_RULE, World, act_only
 from watchdog.core.canonical import sha256_of
 from watchdog.core.incident import Recovery
@@ -30,7 +30,6 @@ from watchdog.core.watch import Verdict, WatchState
 from watchdog.errors import PacketError
 from watchdog.jobs import detect, evaluate, freeze, ingest
 from watchdog.jobs.deps import Policy
-from watchdog.store.tables import intakes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -240,20 +239,17 @@ def test_a_peer_that_cannot_be_read_is_weighed_again_as_it_was_heard(fleet: Flee
     world = fleet.world
     world.promote(world.v2)
     fleet.traffic(world.v2, 12)
-    with world.store.write() as connection:
-        late = fleet.ids["billing"]
-        where = (intakes.c.prompt_id == late) & intakes.c.owner.startswith("peer:")
-        standing = connection.execute(intakes.select().where(where)).one()
-        # Not read for minutes, as when the platform does not answer for it alone.
-        connection.execute(update(intakes).where(where).values(open=False))
-    fleet.traffic(world.v2, 18)
-    with world.store.write() as connection:
-        connection.execute(update(intakes).where(where).values(open=standing.open))
+    readable = world.deps
+    world.deps = replace(readable, platform=Unreadable(readable.platform, fleet.ids["billing"]))
+    fleet.traffic(world.v2, 24)
+    world.deps = readable
     fleet.traffic(world.v2, 12, failing=0.5)
 
     value = exported(world)
 
-    assert any("heard" in look for look in value["looks"])
+    came_later = {start for start, _ in value["peer_windows"][fleet.ids["billing"]]}
+    unheard = [look for look in value["looks"] if fleet.ids["billing"] in look.get("heard", {})]
+    assert any(look["since"] in came_later and not look["heard"][fleet.ids["billing"]] for look in unheard)
     assert [] == problems([explained(value)])
 
 
