@@ -29,7 +29,7 @@ def test_the_commands_are_these():
 
     human = {"approve", "cancel", "undo", "hold", "resume", "snooze", "mute"}
 
-    assert guarding | human | {"replay", "backtest", "schema"} == set(COMMANDS)
+    assert guarding | human | {"explain", "audit", "replay", "backtest", "schema"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
