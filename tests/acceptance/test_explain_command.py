@@ -45,7 +45,7 @@ def test_an_incident_is_explained_from_the_database(reverted):
     assert 0 == ended.status
     assert ended.out.startswith("support-reply v1.0.0 -> v1.1.0\n")
     assert "  rule success: tripped; " in ended.out
-    assert "tripped after 3 observations" in ended.out
+    assert "tripped after 3 calls" in ended.out
     assert "It agrees with what was decided, to the bit: 1 look made again" in ended.out
 
 

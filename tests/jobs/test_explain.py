@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.builders import MINUTE, SECOND, rule_set, success_rule
+from tests.jobs.asking import ask
 from tests.jobs.explained import chain_is_whole, everything, explained, exported, kinds, problems
 from tests.jobs.fleet import Fleet
 from tests.jobs.rollbacks import tripped
@@ -73,7 +74,7 @@ def test_a_revert_and_its_recovery_are_explained_to_the_bit(fleet: Fleet) -> Non
     assert "alone with it: odds that it is shared by its 3 peers" in account
     assert "trips at" in account
     assert "policy: revert to" in account
-    assert "guards: 0 of 1 reverts of this prompt in 6 h" in account
+    assert "guards: 0 reverts of this prompt, 0 of 3 in the last hour" in account
     assert chain_is_whole(world)
 
 
@@ -165,7 +166,7 @@ def test_held_by_a_guard_is_explained_with_its_counts(tmp_path: Path) -> None:
 
         assert [] == problems([found])
         assert ["held"] == kinds(found)
-        assert "0 prompts were reverted in the last hour; the limit is 0" in "\n".join(found.points[0].lines)
+        assert "0 automatic reverts in the last hour; the limit is 0" in "\n".join(found.points[0].lines)
 
 
 def test_upstream_and_what_came_after_it_are_explained(fleet: Fleet) -> None:
@@ -285,7 +286,7 @@ def the_verdict(value: dict[str, Any]) -> None:
 
 
 def the_guards(value: dict[str, Any]) -> None:
-    value["decisions"][0]["value"]["guards"]["done"]["of_prompt"] = 1
+    value["decisions"][0]["value"]["guards"]["done"]["last_hour"] = 99
 
 
 def a_peers_window(value: dict[str, Any]) -> None:
@@ -368,3 +369,58 @@ def test_what_is_no_packet_is_refused(value: Any, why: str) -> None:
     """It says how to make one."""
     with pytest.raises(PacketError, match=why):
         opened(value)
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[World]:
+    """v2 was found harmful, and its revert is due in five minutes."""
+    rules = rule_set(success_rule(action=Action.COUNTDOWN, late_onset=Action.REVERT))
+    with World(tmp_path, rules=rules) as made:
+        made.tick()
+        made.promote(made.v2)
+        made.calls(made.v2, 12, failures=12, since=made.clock.now() + SECOND, every=SECOND)
+        made.clock.move(MINUTE)
+        made.tick()
+        assert SagaState.COUNTDOWN is made.incident.state
+        yield made
+
+
+def test_a_countdown_that_the_numbers_ended_is_explained(counting: World) -> None:
+    """And the watch, which is judged anew after it."""
+    counting.traffic(counting.v2, 60)
+    assert SagaState.CANCELLED is counting.incident.state
+
+    found = explained(exported(counting))
+
+    assert [] == problems([found])
+    assert ["countdown", "countdown_recovered"] == kinds(found)[:2]
+
+
+def test_a_countdown_that_somebody_cancelled_is_explained_with_who_it_was(counting: World) -> None:
+    """The command stands in the packet and in the audit, with its name; the watch goes on, and only tells."""
+    ask(counting, "cancel", counting.incident.id, by="ben")
+    counting.traffic(counting.v2, 24, failures=24)
+    value = exported(counting)
+
+    found = explained(value)
+
+    assert [] == problems([found])
+    assert ["countdown", "alert"] == kinds(found)[:2]
+    assert [("cancel", "ben", "done")] == [(c["kind"], c["by"], c["outcome"]) for c in value["commands"]]
+    assert ("asked_cancel", "ben") in [(entry["kind"], entry["actor"]) for entry in value["audit"]["entries"]]
+    assert "at most alert for this promotion" in "\n".join(found.points[1].lines)
+
+
+def test_a_target_that_is_too_old_is_explained(tmp_path: Path) -> None:
+    """The guard made a suggestion of it."""
+    terms = Terms()
+    with World(tmp_path, terms=replace(terms, limits=replace(terms.limits, oldest_target=timedelta()))) as world:
+        world.tick()
+        world.promote(world.v2)
+        world.traffic(world.v2, 12, failures=12)
+        assert SagaState.AWAIT_APPROVAL is world.incident.state
+
+        found = explained(exported(world))
+
+        assert [] == problems([found])
+        assert ["suggest"] == kinds(found)

@@ -137,8 +137,8 @@ LINES = (
     Line(
         name="quarantine, once more before sending",
         file="jobs/guarding.py",
-        line="    if is_quarantined(journal.journal(connection, prompt_id), target):\n",
-        instead="    if False:\n",
+        line="        quarantined=is_quarantined(journal.journal(connection, watch.prompt_id), target),\n",
+        instead="        quarantined=False,\n",
         tests=_COMMANDS,
     ),
     Line(

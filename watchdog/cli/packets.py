@@ -12,7 +12,7 @@ from watchdog.core.week import WEEK
 from watchdog.jobs.freeze import control_owner
 from watchdog.jobs.hours import week_owner
 from watchdog.jobs.record import made_by
-from watchdog.store import audit, decisions, events, incidents, intakes, outbox, peers, watches
+from watchdog.store import audit, commands, decisions, events, incidents, intakes, outbox, peers, watches
 from watchdog.store.tables import rulesets
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from watchdog.core.commands import Command
     from watchdog.core.incident import Incident
     from watchdog.core.watch import Watch
 
@@ -31,12 +32,14 @@ def packet(connection: Connection, watch: Watch) -> dict[str, Any]:
     """
     incident = _incident_of(connection, watch)
     looks = decisions.looks_of(connection, watch.id)
-    until = max((look["sealed"] for look in looks), default=0)
+    decided = decisions.decisions_of(connection, watch.id)
+    until = max((*(look["sealed"] for look in looks), *(d.value.get("sealed", 0) for d in decided)), default=0)
     baseline = watches.find_baseline(connection, watch.id)
     beside = peers.peers_of(connection, watch.id)
     digests = {watch.rules_digest, *(look["context"]["rules"] for look in looks if "context" in look)}
     rules = {digest: _rules(connection, digest) for digest in sorted(digests)}
-    subjects = [watch.id] if incident is None else [watch.id, incident.id]
+    undos = () if incident is None else incidents.undos_of(connection, incident.id)
+    subjects = [watch.id, *(() if incident is None else (incident.id,)), *(undo.id for undo in undos)]
     entries = [entry for subject in subjects for entry in audit.tail(connection, 100_000, subject=subject)]
     head = audit.last(connection)
     return sealed(
@@ -73,7 +76,7 @@ def packet(connection: Connection, watch: Watch) -> dict[str, Any]:
                     "value": d.value,
                     "sha256": d.digest,
                 }
-                for n, d in enumerate(decisions.decisions_of(connection, watch.id), start=1)
+                for n, d in enumerate(decided, start=1)
             ],
             "standing": {
                 "state": watch.state.value,
@@ -92,6 +95,16 @@ def packet(connection: Connection, watch: Watch) -> dict[str, Any]:
                 "watch": _history(connection, watch.id),
                 "incident": [] if incident is None else _history(connection, incident.id),
             },
+            "commands": [] if incident is None else [_command(c) for c in commands.about(connection, incident.id)],
+            "undos": [
+                {
+                    "id": undo.id,
+                    "state": undo.state.value,
+                    "by": undo.asked_by,
+                    "history": _history(connection, undo.id),
+                }
+                for undo in undos
+            ],
             "notices": [
                 {"key": parcel.key, "state": parcel.state.value}
                 for subject in subjects
@@ -127,6 +140,19 @@ def _incident(incident: Incident) -> dict[str, Any]:
         "closed_at": us_or_none(incident.closed_at),
         "config_sha256": incident.config_digest,
         "fleet": incident.fleet,
+        "guard": incident.guard,
+        "asked_by": incident.asked_by,
+    }
+
+
+def _command(asked: Command) -> dict[str, Any]:
+    return {
+        "kind": asked.kind.value,
+        "by": asked.by,
+        "requested_at": us(asked.requested_at),
+        "executed_at": us_or_none(asked.executed_at),
+        "outcome": None if asked.outcome is None else asked.outcome.value,
+        "answer": asked.answer,
     }
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from watchdog.core import words
-from watchdog.core.guards import PROMPT_PERIOD, Counts
 from watchdog.core.looks import instant
 from watchdog.core.rules import Statistic
 
@@ -14,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from watchdog.core.counts import Counts
     from watchdog.core.gauge import Gauge
     from watchdog.core.judgement import Judgement, Reading
     from watchdog.core.recovery import Finding
@@ -62,9 +61,11 @@ def decision(
     target = f" to {watch.control_label or made['target']}" if made["target"] else ""
     why = f": {made['why_not_more']}" if made["why_not_more"] else ""
     lines.append(
-        f"  policy: {made['action']}{target}{why} (at most {watch.most.value} for this promotion, "
+        f"  policy: {made['action']}{target}{why} (at most {seen.context.most} for this promotion, "
         f"{seen.context.allowed} by the configuration)"
     )
+    if (left := said["left"]) != made:
+        lines.append(f"  snoozed or muted: {left['action']} is left of it ({', '.join(left['rules']) or 'nothing'})")
     if counts is not None:
         lines.append(f"  guards: {guards(counts)}: {said['held'] or 'none of them holds it'}")
     if said["notices"]:
@@ -76,13 +77,15 @@ def rule(reading: Reading, asked: Rule | None, tripped_at: datetime | None) -> l
     """What the rule asks, and what it found."""
     head = f"  rule {reading.rule}: {reading.state.value}; {reading.sentence}"
     # As odds they stand in the sentence, with what a small baseline takes off them.
-    numbers = f"    evidence {reading.nats:.6g} nats, trips at {reading.needed_nats:.6g}, {reading.calls:,} observations"
+    numbers = (
+        f"    evidence {reading.nats:.6g} nats, trips at {reading.needed_nats:.6g}, {reading.calls:,} observations"
+    )
     if asked is not None:
         numbers += f", {margin(asked)}"
     lines = [head, numbers]
     if reading.tripped_after is not None:
         at = f", with the windows until {words.clock_time(tripped_at)}" if tripped_at else ""
-        lines.append(f"    tripped after {reading.tripped_after:,} observations{at}")
+        lines.append(f"    tripped after {reading.tripped_after:,} calls{at}")
     return lines
 
 
@@ -102,11 +105,13 @@ def margin(asked: Rule) -> str:
 def guards(counts: Counts) -> str:
     """What they were asked by."""
     done, limits, fleet = counts.done, counts.limits, counts.fleet
-    hours = PROMPT_PERIOD // timedelta(hours=1)
+    of_prompt = words.count(len(done.of_prompt), "revert")
+    last = f", the last at {words.clock_time(done.of_prompt[-1])}" if done.of_prompt else ""
     return (
-        f"{done.of_prompt} of {limits.per_prompt} reverts of this prompt in {hours} h, "
-        f"{done.last_hour} of {limits.per_hour} in the last hour, {done.last_day} of {limits.per_day} in 24 h, "
-        f"{len(fleet.tripped)} of {fleet.guarded} prompts tripped, {len(fleet.upstream)} with trouble upstream"
+        f"{of_prompt} of this prompt{last}, {done.last_hour} of {limits.per_hour} in the last hour, "
+        f"{done.last_day} of {limits.per_day} in 24 h, the target left production "
+        f"{words.duration(counts.now - counts.left_at)} ago, {len(fleet.tripped)} of {fleet.guarded} prompts tripped, "
+        f"{len(fleet.upstream)} with trouble upstream"
     )
 
 
@@ -118,10 +123,11 @@ def recovery(
 ) -> tuple[str, ...]:
     """What the restored version's calls said."""
     said = decided["value"]
+    counting = decided["kind"] == "countdown_recovered"
     by = f"{words.count(len(windows), 'window')}, by {words.count(len(gauges), 'gauge')}"
     return (
-        f"{_moment(decided['at'])}  {finding.recovery.value}: {finding.reason}",
-        f"  seen: {_calls(finding.restored)} of the restored version in {by}",
+        f"{_moment(decided['at'])}  {decided['kind']}: {finding.reason}",
+        f"  seen: {_calls(finding.restored)} of the {'candidate' if counting else 'restored version'} in {by}",
         f"  deadline: {'had passed' if said['overdue'] else 'had not passed'}"
         + (f"; peers, as they were then: {said['peers_worse']}" if said["peers_worse"] else ""),
     )

@@ -4,14 +4,14 @@ Judge the packet again, say how it came out, and whether every number is the one
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from watchdog.core import account
 from watchdog.core.canonical import sha256_of
 from watchdog.core.chain import Entry, hash_of
+from watchdog.core.counts import Counts
 from watchdog.core.damage import gauges_of
-from watchdog.core.guards import Counts
 from watchdog.core.looks import instant, us_or_none, windows_from_json
 from watchdog.core.policy import decide, decision_to_json
 from watchdog.core.recovery import assess
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from watchdog.core.packet import Packet
     from watchdog.core.retrace import Case, Retraced
 
-# Endings of a recovery; everything else is decided by a look at the candidate.
-RECOVERIES = frozenset({"recovered", "upstream_suspected", "unverified"})
+# Endings of a recovery, and of a countdown by the numbers; everything else is decided by a look at the candidate.
+RECOVERIES = frozenset({"recovered", "upstream_suspected", "unverified", "countdown_recovered"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +85,20 @@ def explain(packet: Packet) -> Explanation:
     _check_history(value, whole)
     decisions = {n: [d for d in value["decisions"] if d["value"].get("look") == n] for n in _looks_of(value)}
     points: list[tuple[int, Point]] = []
+    kept = {d["value"].get("after_look") for d in value["decisions"]}
+    seen: dict[int, Retraced] = {}
     last: Retraced | None = None
     if why := _untraceable(case):
         whole.differences.append(why)
     else:
         try:
-            last = _again(case, decisions, points, whole)
+            for last in _again(case, decisions, points, whole):
+                if last.seq in kept:
+                    seen[last.seq] = last
         except (KeyError, StatsInputError, ValueError) as exc:
             whole.differences.append(f"what is on record does not fit together: {type(exc).__name__}: {exc}")
         else:
-            points += _outside_of_looks(value, case, last, whole)
+            points += _outside_of_looks(value, case, seen, whole)
             points.append((len(value["decisions"]), _standing(value, last, whole)))
     ordered = tuple(point for _, point in sorted(points, key=lambda e: e[0]))
     return Explanation(
@@ -107,15 +111,14 @@ def explain(packet: Packet) -> Explanation:
 
 def _again(
     case: Case, decisions: Mapping[int, list[Mapping[str, Any]]], points: list[tuple[int, Point]], whole: _Ledger
-) -> Retraced | None:
-    """Make every look again; the last of them."""
-    seen = None
+) -> Iterator[Retraced]:
+    """Make every look again, and compare each."""
     trips = account.Trips()
     for seen in retraced(case):
         trips.note(seen)
         _check_look(seen, whole)
         points += [(d["n"], _decision(case, seen, trips, d, whole)) for d in decisions.get(seen.seq, ())]
-    return seen
+        yield seen
 
 
 def _looks_of(value: Mapping[str, Any]) -> set[int]:
@@ -131,7 +134,7 @@ def _untraceable(case: Case) -> str:
                 "the watch began under an earlier version of the program, which did not put its looks on record: it "
                 "cannot be judged again to the bit"
             )
-        if n > 1 and look.since != before:
+        if n > 1 and look.since != before and not look.anew:
             return f"look {n} does not go on from where look {n - 1} ended: one is missing"
         before = look.judged_until
     return ""
@@ -165,22 +168,26 @@ def _decision(case: Case, seen: Retraced, trips: account.Trips, decided: Mapping
     evidence = evidence_of(seen.progress)
     for name in sorted({*said["evidence"], *evidence}):
         own.same(f"evidence of {name}, all of its bits", said["evidence"].get(name), evidence.get(name))
-    policy = decide(judgement, case.watch, allowed=Action(seen.context.allowed))
+    # What might be done about the promotion can become less while the watch goes on.
+    watch = replace(case.watch, most=Action(seen.context.most), why_not_more=seen.context.why_not_more)
+    policy = decide(judgement, watch, allowed=Action(seen.context.allowed))
     own.same("what the policy made of it", said["decided"], decision_to_json(policy))
     counts = None if said["guards"] is None else Counts.from_json(said["guards"])
     if counts is not None:
-        own.same("what the guards said", said["held"], counts.held())
+        refused = counts.refused()
+        own.same("what the guards said", said["held"], refused.why if refused else "")
+        own.same("which guard", said["guard"], refused.guard.value if refused else "")
     whole.compared += own.compared
     lines = account.decision(case, seen, trips, judgement, decided, counts)
     return Point(kind=decided["kind"], lines=lines, differences=tuple(own.differences))
 
 
 def _outside_of_looks(
-    value: Mapping[str, Any], case: Case, last: Retraced | None, whole: _Ledger
+    value: Mapping[str, Any], case: Case, seen: Mapping[int, Retraced], whole: _Ledger
 ) -> Iterator[tuple[int, Point]]:
     for decided in value["decisions"]:
         if decided["kind"] in RECOVERIES and decided["value"].get("look") is None:
-            yield decided["n"], _recovery(value, case, last, decided, whole)
+            yield decided["n"], _recovery(value, case, seen.get(decided["value"]["after_look"]), decided, whole)
         elif not 0 < (decided["value"].get("look") or 0) <= len(case.looks):
             why = f"decision {decided['n']} ({decided['kind']}) names a look that is not on record"
             yield decided["n"], Point(kind=decided["kind"], lines=(), differences=(why,))
@@ -193,10 +200,12 @@ def _recovery(
     if last is None or value["incident"] is None:
         return Point(kind=decided["kind"], lines=(), differences=("there is no look that it could rest on",))
     since, until = instant(said["since"]), instant(said["sealed"])
-    windows = [w for w in windows_from_json(value["restored_windows"]) if since <= w[0] < until]
+    counting = decided["kind"] == "countdown_recovered"
+    calls = case.windows if counting else windows_from_json(value["restored_windows"])
+    windows = [w for w in calls if since <= w[0] < until]
     panel = panel_for(case, last.context)
     tripped = {reading["rule"] for reading in value["incident"]["tripped"]}
-    gauges = gauges_of(panel, tripped, Summary.from_json(value["standing"]["candidate"]))
+    gauges = gauges_of(panel, tripped, Summary.from_json(last.progress.candidate.to_json()))
     finding = assess(
         panel,
         gauges,

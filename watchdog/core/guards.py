@@ -89,62 +89,6 @@ class Refusal:
     fleet: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fleet:
-    """
-    Attributes:
-        tripped: slugs of the prompts that tripped within the last `FLEET_PERIOD`, the present one among them.
-        upstream: slugs of those whose peers, on the same provider, are in trouble still.
-        guarded: how many prompts there are to trip.
-        began_with: id of the incident with which the outage began, should it be one.
-    """
-
-    tripped: Sequence[str]
-    upstream: Sequence[str]
-    guarded: int
-    began_with: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counts:
-    """
-    All that the guards are asked by, when a verdict wants to revert.
-
-    Attributes:
-        now: when they were asked.
-        on_hold: why this prompt, or everything, is on hold; empty where nothing is.
-        quarantined: the target was itself taken off production by the watchdog.
-        left_at: when the target left production.
-    """
-
-    now: datetime
-    on_hold: str
-    quarantined: bool
-    fleet: Fleet
-    done: Done
-    limits: Limits
-    left_at: datetime
-
-    def may_not_begin(self) -> Refusal | None:
-        """Why no intent may be written for an automatic revert; None where it may."""
-        return self.never() or self.outage() or refusal(self.done, self.limits, self.now)
-
-    def never(self) -> Refusal | None:
-        """What no approval outweighs."""
-        if self.on_hold:
-            return Refusal(guard=Guard.HOLD, why=self.on_hold)
-        return Refusal(guard=Guard.QUARANTINE, why=QUARANTINED) if self.quarantined else None
-
-    def outage(self) -> Refusal | None:
-        """So many prompts tripped just now that all of them are held."""
-        why = outage(self.fleet.tripped, self.fleet.upstream, self.fleet.guarded)
-        return Refusal(guard=Guard.FLEET, why=why, fleet=self.fleet.began_with) if why else None
-
-    def only_suggested(self) -> Refusal | None:
-        """Why a revert that may begin is suggested instead; None where it is not."""
-        return too_old(self.left_at, self.limits, self.now)
-
-
 def refusal(done: Done, limits: Limits, now: datetime) -> Refusal | None:
     """Why another automatic revert is not allowed now; None where it is."""
     if (until := cooled_down_at(done.of_prompt, limits.cooldown)) is not None and now < until:

@@ -58,6 +58,7 @@ class Context:
         week: how many hours of a week ago had been read, and whether nothing more will be; None for no such hours.
         rejected: rows that could not be used, by reason.
         allowed: the most that the configuration allowed.
+        most, why_not_more: the most that might be done about this promotion, and why it was less than a revert.
     """
 
     rules: str
@@ -70,6 +71,8 @@ class Context:
     week: tuple[int, bool] | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
     allowed: str = "revert"
+    most: str = "revert"
+    why_not_more: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -83,6 +86,8 @@ class Context:
             "week": None if self.week is None else list(self.week),
             "rejected": dict(self.rejected),
             "allowed": self.allowed,
+            "most": self.most,
+            "why_not_more": self.why_not_more,
         }
 
     @classmethod
@@ -100,6 +105,8 @@ class Context:
             week=None if week is None else (int(week[0]), bool(week[1])),
             rejected={reason: int(n) for reason, n in value["rejected"].items()},
             allowed=value["allowed"],
+            most=value["most"],
+            why_not_more=value["why_not_more"],
         )
 
 

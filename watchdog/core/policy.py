@@ -118,5 +118,7 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
             return {"action": "alert", "rules": [r.rule for r in readings], "target": None, "why_not_more": why}
         case Suggest(readings=readings, target_version_id=target):
             return {"action": "suggest", "rules": [r.rule for r in readings], "target": target, "why_not_more": ""}
+        case Countdown(readings=readings, target_version_id=target):
+            return {"action": "countdown", "rules": [r.rule for r in readings], "target": target, "why_not_more": ""}
         case Revert(readings=readings, target_version_id=target):
             return {"action": "revert", "rules": [r.rule for r in readings], "target": target, "why_not_more": ""}

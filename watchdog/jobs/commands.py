@@ -17,7 +17,7 @@ from watchdog.core.rollback import Event, SagaState
 from watchdog.errors import StoreError
 from watchdog.jobs import guarding, holding, undoing
 from watchdog.jobs.cancelling import cancel
-from watchdog.store import commands, incidents, intakes, journal, outbox, watches
+from watchdog.store import audit, commands, incidents, intakes, journal, outbox, watches
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,6 +59,15 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
                 return False
             found = _execute(deps, connection, command, now)
             commands.answer(connection, command, found.outcome, found.text)
+            said = {"command": command.id, "outcome": found.outcome.value, "answer": found.text}
+            audit.note(
+                connection,
+                f"asked_{command.kind.value}",
+                at=now,
+                subject=command.subject[:60],
+                detail=said,
+                actor=command.by,
+            )
     except _OvertakenError:
         return False
     except StoreError:

@@ -17,6 +17,8 @@ from watchdog.core.judgement import Reading
 from watchdog.core.recovery import CONFIDENCE, assess
 from watchdog.core.rollback import SagaState
 from watchdog.core.windows import WINDOW, watermark
+from watchdog.jobs import record
+from watchdog.jobs.assessed import Assessed
 from watchdog.jobs.cancelling import cancel
 from watchdog.jobs.evaluate import panel_of
 from watchdog.jobs.frames import each
@@ -25,7 +27,6 @@ from watchdog.store import incidents, intakes, watches
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from watchdog.core.recovery import Finding
     from watchdog.core.watch import Watch
     from watchdog.core.windows import Summary
     from watchdog.jobs.deps import Deps
@@ -48,9 +49,10 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
         watch = watches.find_watch(connection, incident.watch_id)
     if watch is None or (finding := _assess(deps, incident, watch, now)) is None:
         return False
-    if finding[0].recovery is not Recovery.RECOVERED:
+    assessed, before = finding
+    if assessed.finding.recovery is not Recovery.RECOVERED:
         return False
-    why = f"the numbers came back while it counted: {_numbers(watch, finding[0].restored, finding[1])}"
+    why = f"the numbers came back while it counted: {_numbers(watch, assessed.finding.restored, before)}"
     with deps.store.write() as connection:
         standing = incidents.find_incident(connection, incident.id)
         # A human, or the end of the time, may have been first.
@@ -58,12 +60,13 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
             return False
         if not cancel(deps, connection, standing, why, now):
             return False
+        record.recovery(connection, deps.terms, standing, assessed, now, kind="countdown_recovered")
     log.info("a countdown was cancelled", extra={"action": "countdown_recovered", "incident_id": incident.id})
     deps.bell.sender.set()
     return True
 
 
-def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> tuple[Finding, Summary | None] | None:
+def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> tuple[Assessed, Summary | None] | None:
     """On the candidate's calls since the verdict, which no rule has judged; and its baseline."""
     with deps.store.read() as connection:
         intake = intakes.find_intake(connection, watch.id)
@@ -78,7 +81,15 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> tupl
         intakes.seal(connection, watch.id, sealed_until)
     tripped = {Reading.from_json(value).rule for value in incident.tripped}
     gauges = gauges_of(panel, tripped, watch.candidate)
-    return assess(panel, gauges, windows, overdue=False, rejected=intake.rejected), panel.baseline
+    assessed = Assessed(
+        finding=assess(panel, gauges, windows, overdue=False, rejected=intake.rejected),
+        since=since,
+        sealed_until=sealed_until,
+        overdue=False,
+        peers_worse="",
+        rejected=dict(intake.rejected),
+    )
+    return assessed, panel.baseline
 
 
 def _numbers(watch: Watch, now: Summary, before: Summary | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchdog.core.guards import DAY, FLEET_PERIOD, HOUR, Counts, Done, Fleet, Guard, Refusal
+from watchdog.core.counts import Counts, Fleet
+from watchdog.core.guards import DAY, FLEET_PERIOD, HOUR, Done, Guard, Refusal
 from watchdog.core.holds import why_held
 from watchdog.core.promotion import incident_id, is_quarantined
 from watchdog.core.rollback import Event

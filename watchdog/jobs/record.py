@@ -13,9 +13,10 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from watchdog.core.looks import Context, Look, keeps_path, us
-from watchdog.core.policy import Revert, Suggest, Wait, decision_to_json
+from watchdog.core.policy import Countdown, Revert, Suggest, Wait, decision_to_json
 from watchdog.core.promotion import incident_id
 from watchdog.core.retrace import evidence_of, nats_of
+from watchdog.core.rollback import SagaState
 from watchdog.core.watch import Verdict, WatchState
 from watchdog.store import audit, decisions, incidents, outbox
 
@@ -24,17 +25,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from watchdog.core.guards import Counts
+    from watchdog.core.counts import Counts
     from watchdog.core.incident import Incident
     from watchdog.core.policy import Decision
     from watchdog.core.terms import Terms
     from watchdog.core.watch import Watch
+    from watchdog.jobs.assessed import Assessed
     from watchdog.jobs.evaluate import Looked
-    from watchdog.jobs.verify import Assessed
     from watchdog.store.database import Store
 
 log = logging.getLogger(__name__)
 
+# What became of a verdict that wanted more, where a guard allowed less.
+_BY_STATE = {SagaState.HELD: "held", SagaState.AWAIT_APPROVAL: "suggest"}
 _NUMBERS_BY = ("numpy", "scipy")
 
 
@@ -59,6 +62,8 @@ def look(connection: Connection, terms: Terms, watch: Watch, seen: Looked, now: 
         week=None if week is None else (len(week.hours), week.complete),
         rejected=dict(seen.intake.rejected),
         allowed=terms.most.value,
+        most=watch.most.value,
+        why_not_more=watch.why_not_more,
     )
     last, before, told = decisions.last_look(connection, watch.id)
     seq = last + 1
@@ -86,6 +91,7 @@ def decision(
     number: int,
     guards: Counts | None,
     now: datetime,
+    left: Decision,
     *,
     ending: WatchState | None = None,
 ) -> None:
@@ -96,14 +102,15 @@ def decision(
         watch: as the look left it.
         number: of the look.
         guards: as they were counted before anything was done; None where they were not asked.
+        left: what snoozes and mutes left of the look's decision.
         ending: how the watch ended with it; None where it led to something.
     """
-    subject, kind = watch.id, _kind(seen.decision, seen.judgement.verdict)
-    held = ""
-    if isinstance(seen.decision, Revert | Suggest):
+    subject, kind, held, guard, thread = watch.id, _kind(left, seen.judgement.verdict), "", "", watch.id
+    if isinstance(left, Revert | Countdown | Suggest):
         opened = incidents.find_incident(connection, incident_id(watch.promotion))
         if opened is not None:
-            subject, held = opened.id, opened.recovery_reason
+            subject, thread, held, guard = opened.id, opened.thread, opened.recovery_reason, opened.guard
+            kind = _BY_STATE.get(opened.state, kind)
     value = {
         "look": number,
         "verdict": seen.judgement.verdict.value,
@@ -111,23 +118,30 @@ def decision(
         "readings": [r.to_json() for r in seen.judgement.readings],
         "evidence": evidence_of(seen.progress),
         "decided": decision_to_json(seen.decision),
+        "left": decision_to_json(left),
         "guards": None if guards is None else guards.to_json(),
         "held": held,
+        "guard": guard,
         "ending": None if ending is None else ending.value,
-        "notices": [parcel.key for parcel in outbox.parcels(connection, thread=subject)],
+        "notices": [parcel.key for parcel in outbox.parcels(connection, thread=thread)],
         **_by(terms),
     }
-    if ending is not None:
-        kind = ending.value
-    elif held:
-        kind = "held"
+    kind = kind if ending is None else ending.value
     decisions.record(connection, watch.id, subject, kind, now, value)
 
 
-def recovery(connection: Connection, terms: Terms, incident: Incident, assessed: Assessed, now: datetime) -> None:
-    """An ending of a recovery that the restored version's calls decided."""
+def recovery(
+    connection: Connection, terms: Terms, incident: Incident, assessed: Assessed, now: datetime, *, kind: str = ""
+) -> None:
+    """
+    An ending that the calls since a verdict decided: of a recovery, or of a countdown.
+
+    Args:
+        kind: of the decision; empty for the recovery's own name.
+    """
     finding = assessed.finding
     value = {
+        "after_look": decisions.last_look(connection, incident.watch_id)[0],
         "since": us(assessed.since),
         "sealed": us(assessed.sealed_until),
         "overdue": assessed.overdue,
@@ -136,10 +150,10 @@ def recovery(connection: Connection, terms: Terms, incident: Incident, assessed:
         "recovery": finding.recovery.value,
         "reason": finding.reason,
         "restored": finding.restored.to_json(),
-        "notices": [parcel.key for parcel in outbox.parcels(connection, thread=incident.id)],
+        "notices": [parcel.key for parcel in outbox.parcels(connection, thread=incident.thread)],
         **_by(terms),
     }
-    decisions.record(connection, incident.watch_id, incident.id, finding.recovery.value, now, value)
+    decisions.record(connection, incident.watch_id, incident.id, kind or finding.recovery.value, now, value)
 
 
 def log_head(store: Store, why: str) -> None:

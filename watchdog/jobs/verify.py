@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
@@ -14,38 +13,19 @@ from watchdog.core.recovery import assess
 from watchdog.core.windows import WINDOW, watermark
 from watchdog.errors import PlatformError
 from watchdog.jobs import record
+from watchdog.jobs.assessed import Assessed
 from watchdog.jobs.beside import worse_since
 from watchdog.jobs.evaluate import panel_of
 from watchdog.jobs.frames import each
 from watchdog.store import incidents, intakes, outbox, watches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
-    from watchdog.core.recovery import Finding
     from watchdog.core.watch import Watch
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assessed:
-    """
-    One look at a recovery, with all that it rests on beside the windows: those that start from `since` on and before
-    `sealed_until`.
-
-    Attributes:
-        overdue, peers_worse, rejected: as `core.recovery.assess` was told.
-    """
-
-    finding: Finding
-    since: datetime
-    sealed_until: datetime
-    overdue: bool
-    peers_worse: str
-    rejected: Mapping[str, int]
 
 
 def run(deps: Deps, now: datetime) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from watchdog.core.holds import Hold, HoldKind, Source
+from watchdog.store import audit
 from watchdog.store.tables import holds
 
 if TYPE_CHECKING:
@@ -32,12 +33,18 @@ def begin(connection: Connection, hold: Hold) -> None:
             ended_by=hold.ended_by,
         )
     )
+    said = {"source": hold.source.value, "prompt": hold.slug, "rule": hold.rule, "why": hold.why}
+    audit.note(connection, f"{hold.kind.value}_began", at=hold.since, detail=said, actor=hold.by or "watchdog")
 
 
 def end(connection: Connection, hold: Hold, *, at: datetime, by: str) -> bool:
     """False when another was first."""
     where = (holds.c.seq == hold.seq) & holds.c.ended_at.is_(None)
-    return connection.execute(update(holds).where(where).values(ended_at=at, ended_by=by)).rowcount == 1
+    if connection.execute(update(holds).where(where).values(ended_at=at, ended_by=by)).rowcount != 1:
+        return False
+    said = {"source": hold.source.value, "prompt": hold.slug, "rule": hold.rule}
+    audit.note(connection, f"{hold.kind.value}_ended", at=at, detail=said, actor=by or "watchdog")
+    return True
 
 
 def in_force(connection: Connection, at: datetime) -> tuple[Hold, ...]:

@@ -115,7 +115,8 @@ def record(
         values |= {"recovery": Recovery.VOID.value, "recovery_reason": why, "closed_at": at}
     if not _compare_and_set(connection, incident, values):
         return False
-    record_event(connection, incident.id, at, event.value, incident.state.value, state.value, why)
+    who = asked_by or "watchdog"
+    record_event(connection, incident.id, at, event.value, incident.state.value, state.value, why, actor=who)
     if guard:
         note_refusal(connection, incident.id, guard, at=at, state=state)
     return True
@@ -204,6 +205,11 @@ def opened_since(connection: Connection, since: datetime) -> tuple[Incident, ...
 def of_outage(connection: Connection, fleet: str) -> tuple[Incident, ...]:
     """Incidents that were held for the outage which began with this one, oldest first."""
     return _read(connection, select(incidents).where(incidents.c.fleet == fleet))
+
+
+def undos_of(connection: Connection, incident_id: str) -> tuple[Incident, ...]:
+    """What a person asked to be put back of this one, oldest first."""
+    return _read(connection, select(incidents).where(incidents.c.undo_of == incident_id))
 
 
 def _compare_and_set(connection: Connection, incident: Incident, values: dict[str, Any]) -> bool:
