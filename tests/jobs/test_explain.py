@@ -411,6 +411,21 @@ def test_a_countdown_that_somebody_cancelled_is_explained_with_who_it_was(counti
     assert "at most alert for this promotion" in "\n".join(found.points[1].lines)
 
 
+def test_what_is_allowed_for_one_prompt_alone_is_on_record(tmp_path: Path) -> None:
+    """The configuration says less for this prompt than for the others."""
+    with World(tmp_path) as world:
+        policy = world.deps.policy
+        world.deps.standing.policy = replace(policy, acts=(("support-*", Action.SUGGEST),))
+        world.tick()
+        world.promote(world.v2)
+        world.traffic(world.v2, 12, failures=12)
+
+        found = explained(exported(world))
+
+        assert [] == problems([found])
+        assert ["suggest"] == kinds(found)
+
+
 def test_a_target_that_is_too_old_is_explained(tmp_path: Path) -> None:
     """The guard made a suggestion of it."""
     terms = Terms()

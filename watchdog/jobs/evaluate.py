@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from watchdog.core.beside import Trouble
     from watchdog.core.ledger import Entry
+    from watchdog.core.rules import Action
     from watchdog.jobs.beside import Heard
     from watchdog.jobs.deps import Deps
 
@@ -51,6 +52,7 @@ class Looked:
     Attributes:
         anew: the rules begin with it.
         panel, intake: as they were for it.
+        allowed: the most that the configuration allowed.
         heard: what of the peers was weighed.
         upstream: what the peers suffer; None where they do not, or no more.
         strays: peers that got worse by themselves, by prompt id, and why.
@@ -61,6 +63,7 @@ class Looked:
     progress: Progress
     judgement: Judgement
     decision: Decision
+    allowed: Action
     ledger: tuple[Entry, ...]
     panel: Panel
     intake: intakes.Intake
@@ -128,7 +131,7 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
         judged = watches.find_watch(connection, watch.id)
         if judged is None:
             return False
-        seen = record.look(connection, deps.terms, watch, look, now)
+        seen = record.look(connection, watch, look, now)
         allowed = quieting.as_allowed(connection, judged, look.decision, versions[1], now)
         guards = None
         if isinstance(allowed, Revert | Countdown):
@@ -209,7 +212,8 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> Looked | None:
     progress = advance(panel, progress, fresh, sealed_until=sealed_until)
     progress, heard = beside.weighed(deps, watch, panel, progress)
     judgement = judge(panel, progress, rejected=intake.rejected)
-    decision = decide(judgement, watch, allowed=deps.policy.most_for(watch.prompt_slug))
+    allowed = deps.policy.most_for(watch.prompt_slug)
+    decision = decide(judgement, watch, allowed=allowed)
     with deps.store.read() as connection:
         book = keep_books(connection, watch, panel, progress, judgement, intake)
     return Looked(
@@ -221,6 +225,7 @@ def _look(deps: Deps, watch: Watch, now: datetime) -> Looked | None:
         progress=progress,
         judgement=judgement,
         decision=decision,
+        allowed=allowed,
         ledger=book,
         upstream=beside.trouble(deps, panel, progress, judgement),
         strays=strays(panel.beside, progress.weighing) if panel.beside and progress.weighing else {},

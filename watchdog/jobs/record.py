@@ -41,7 +41,7 @@ _BY_STATE = {SagaState.HELD: "held", SagaState.AWAIT_APPROVAL: "suggest"}
 _NUMBERS_BY = ("numpy", "scipy")
 
 
-def look(connection: Connection, terms: Terms, watch: Watch, seen: Looked, now: datetime) -> int:
+def look(connection: Connection, watch: Watch, seen: Looked, now: datetime) -> int:
     """
     Returns: number of the look; 0 before the first call, when there is nothing to judge.
     """
@@ -61,7 +61,7 @@ def look(connection: Connection, terms: Terms, watch: Watch, seen: Looked, now: 
         left=left,
         week=None if week is None else (len(week.hours), week.complete),
         rejected=dict(seen.intake.rejected),
-        allowed=terms.most.value,
+        allowed=seen.allowed.value,
         most=watch.most.value,
         why_not_more=watch.why_not_more,
     )
