@@ -58,7 +58,11 @@ def test_a_packet_is_explained_without_database_and_platform(reverted, tmp_path_
         ended = promptwatch("explain", "packet.json", "--json", folder=elsewhere)
 
         found = json.loads(ended.out)
-        assert (0, True, ["revert", "standing"]) == (ended.status, found["agrees"], [p["kind"] for p in found["points"]])
+        assert (0, True, ["revert", "standing"]) == (
+            ended.status,
+            found["agrees"],
+            [p["kind"] for p in found["points"]],
+        )
 
 
 def test_what_scripts_read_of_show_is_still_there(reverted):
