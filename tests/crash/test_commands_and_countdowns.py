@@ -52,8 +52,8 @@ def killed_in_every_gap(
             except Crash:
                 died = True
             world.restart()
-            for _ in range(8):
-                world.clock.move(20 * SECOND)
+            for _ in range(3):
+                world.clock.move(MINUTE)
                 world.tick()
             then(world, f"killed at step {at}")
         if not died:

@@ -1,7 +1,7 @@
 """
 Nothing that is secret comes out anywhere: a platform token, a Slack token, a password in an address, what a prompt says
 and what a model answered go through every way to fail, and are looked for in logs at DEBUG, in the bytes of the
-database, in Slack, in what the commands print, and in files. And the search can find one.
+database, in Slack, in what the commands print, in packets and in files. And the search can find one.
 """
 
 from __future__ import annotations
@@ -158,8 +158,13 @@ def test_an_incident_and_everything_that_is_printed_of_it_hold_no_secret(inciden
     for command in (
         ("show", one),
         ("show", one, "--json"),
+        ("show", one, "--packet"),
+        ("explain", one),
+        ("explain", one, "--json"),
         ("status", "--json"),
         ("incidents", "--json"),
+        ("audit", "list", "--json"),
+        ("audit", "verify"),
     ):
         ended = promptwatch(*command, address, folder=incident.folder)
         assert 0 == ended.status, ended.err

@@ -229,7 +229,7 @@ class Schedule:
     def _supervise(self) -> None:
         """On the monotonic clock, independent of the scheduler that it watches."""
         at_s = time.monotonic()
-        offset, completed = time.time() - at_s, 0
+        offset, completed, stepped = time.time() - at_s, 0, False
         while not self._stop.wait(_SENTINEL_PERIOD_S):
             before_s, at_s = at_s, time.monotonic()
             shown = time.time() - at_s
@@ -238,6 +238,7 @@ class Schedule:
                     "the clock was stepped", extra={"action": "clock_stepped", "seconds": round(shown - offset)}
                 )
                 self._run_now()
+                stepped = True
             offset = shown
             if at_s - before_s > _STOPPED_S:
                 log.warning(
@@ -250,6 +251,10 @@ class Schedule:
                     self._quiet.set()
                 completed = self.pulse.completed
                 self._on_tick()
+                if stepped:
+                    # A tick that ran while the clock was stepped kept the look from being taken: once more then.
+                    self._run_now()
+                    stepped = False
             vitals = self.vitals()
             if why := why_dead(vitals):
                 if not self._stop.is_set():
