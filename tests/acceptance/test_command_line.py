@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,13 @@ def test_the_commands_are_these():
     human = {"approve", "cancel", "undo", "hold", "resume", "snooze", "mute"}
 
     assert guarding | human | {"explain", "audit", "replay", "backtest", "schema"} == set(COMMANDS)
+
+
+def test_the_version_is_that_of_what_is_installed(tmp_path):
+    """As packets have it too: who explains one elsewhere compares them."""
+    ended = promptwatch("--version", folder=tmp_path)
+
+    assert (0, f"promptwatch {version('prompt-watchdog')}\n") == (ended.status, ended.out)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

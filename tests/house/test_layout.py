@@ -24,13 +24,14 @@ MAY_IMPORT = {
     "platforms": {"core", "clock"},
     "notify": {"core", "clock"},
     "embedded": {"clock"},
-    "jobs": {"core", "stats", "store", "platforms.protocol", "notify.protocol", "clock"},
+    "jobs": {"core", "stats", "store", "platforms.protocol", "notify.protocol", "clock", "installed"},
     "replay": {"stats", "core", "config"},
     "backtest": {"core", "stats", "config", "platforms.protocol"},
-    "server": {"core", "store"},
+    "server": {"core", "store", "installed"},
     "daemon": {"core", "jobs", "server", "store"},
     "clock": set(),
     "errors": set(),
+    "installed": set(),
 }
 PURE = ("stats", "core")
 IMPURE_MODULES = {"time", "os", "random", "logging", "socket", "pathlib", "io", "secrets", "threading", "subprocess"}

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from watchdog.cli.exits import USAGE, explained, stop
+from watchdog.installed import PROGRAM, version_of
 
 app = typer.Typer(
     name="promptwatch",
@@ -26,6 +27,21 @@ audits = typer.Typer(
     help="The local audit. Every change of state, one hash after the other.",
 )
 app.add_typer(audits, name="audit")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"promptwatch {version_of(PROGRAM)}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What holds for all commands."""
 
 
 class SchemaOf(Enum):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import platform
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from watchdog.core.looks import Context, Look, keeps_path, us
@@ -18,6 +17,7 @@ from watchdog.core.promotion import incident_id
 from watchdog.core.retrace import evidence_of, nats_of
 from watchdog.core.rollback import SagaState
 from watchdog.core.watch import Verdict, WatchState
+from watchdog.installed import PROGRAM, version_of
 from watchdog.store import audit, decisions, incidents, outbox
 
 if TYPE_CHECKING:
@@ -166,9 +166,9 @@ def log_head(store: Store, why: str) -> None:
 @cache
 def made_by() -> dict[str, str]:
     """The program, and what its numbers are computed with: others may differ in the last bit."""
-    versions = {name: metadata.version(name) for name in _NUMBERS_BY}
+    versions = {name: version_of(name) for name in _NUMBERS_BY}
     return {
-        "program": metadata.version("prompt-watchdog"),
+        "program": version_of(PROGRAM),
         "python": platform.python_version(),
         "machine": platform.machine(),
         **versions,

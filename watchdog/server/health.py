@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from watchdog.core.vitals import why_dead, why_not_ready
 from watchdog.errors import StoreError
+from watchdog.installed import PROGRAM, version_of
 from watchdog.server.listener import Listener, Page
 from watchdog.server.look import Look
 from watchdog.store.schema import HEAD
@@ -78,7 +78,7 @@ class Health:
             counted = self._tally.get()
         except StoreError as exc:
             log.debug("the store was not counted", extra={"action": "tally_failed", "why": str(exc)})
-        body = exposition(self._vitals(), counted, version=_version(), schema=HEAD)
+        body = exposition(self._vitals(), counted, version=version_of(PROGRAM), schema=HEAD)
         return Page(status=200, body=body, content_type=CONTENT_TYPE)
 
     def _revision(self) -> str | None:
@@ -146,10 +146,3 @@ class HealthServer:
         while not self._stop.wait(self._retry_s):
             if not self._listen():
                 return
-
-
-def _version() -> str:
-    try:
-        return version("prompt-watchdog")
-    except PackageNotFoundError:  # pragma: no cover - run from a folder that was never installed
-        return "unknown"
