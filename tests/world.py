@@ -120,17 +120,20 @@ class World(ExitStack):
 
     Attributes:
         scopes: of the watchdog's token.
-        timeout_s: the client's deadline, in real seconds.
+        timeout_s: the client's deadline, in real seconds; slack_timeout_s: of one request to Slack.
         segment_by: label of a call by which the watchdog tells requests apart; empty for none.
         lived: for how long v1 has been on production when the watchdog first looks.
-        between: address of a proxy through which the watchdog reaches the platform; empty for none.
+        between: address of a proxy through which the watchdog reaches the platform; empty for none. slack_between: the
+            same for Slack's Web API.
     """
 
     folder: Path
     scopes: tuple[Scope, ...] = ALL_SCOPES
     timeout_s: float = 5.0
+    slack_timeout_s: float = 10.0
     segment_by: str = ""
     between: str = ""
+    slack_between: str = ""
     lived: timedelta = timedelta(days=2)
     # Acting on what begins late as well: most tests here are about anything but when it began.
     rules: RuleSet = field(
@@ -180,7 +183,12 @@ class World(ExitStack):
         store = Store(f"sqlite:///{self.folder / 'watch.db'}")
         self.callback(store.close)
         store.migrate()
-        slack = SlackNotifier(token=lambda: "xoxb-embedded", channel="C0DEMO0001", base_url=self.slack_url)
+        slack = SlackNotifier(
+            token=lambda: "xoxb-embedded",
+            channel="C0DEMO0001",
+            base_url=self.slack_between or self.slack_url,
+            timeout_s=self.slack_timeout_s,  # type: ignore[arg-type] - urllib takes parts of a second
+        )
         self.store = store
         self.pulse = tick.Pulse()
         self.deps = self.deps_with(client, slack)
