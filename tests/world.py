@@ -5,6 +5,7 @@ that moves only when told.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,7 +27,6 @@ from watchdog.store import incidents, watches
 from watchdog.store.database import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from threading import Event
 
@@ -122,6 +122,7 @@ class World(ExitStack):
         scopes: of the watchdog's token.
         timeout_s: the client's deadline, in real seconds; slack_timeout_s: of one request to Slack.
         segment_by: label of a call by which the watchdog tells requests apart; empty for none.
+        store_of: opens the watchdog's database, by its URL; World closes it.
         lived: for how long v1 has been on production when the watchdog first looks.
         between: address of a proxy through which the watchdog reaches the platform; empty for none. slack_between: the
             same for Slack's Web API.
@@ -134,6 +135,7 @@ class World(ExitStack):
     segment_by: str = ""
     between: str = ""
     slack_between: str = ""
+    store_of: Callable[[str], Store] = Store
     lived: timedelta = timedelta(days=2)
     # Acting on what begins late as well: most tests here are about anything but when it began.
     rules: RuleSet = field(
@@ -180,7 +182,7 @@ class World(ExitStack):
         options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s, segment_by=self.segment_by)
         client = PromptHelm(options, read_token=lambda: self.token, clock=self.own_clock, uniform=lambda: 0.5)
         self.callback(client.close)
-        store = Store(f"sqlite:///{self.folder / 'watch.db'}")
+        store = self.store_of(f"sqlite:///{self.folder / 'watch.db'}")
         self.callback(store.close)
         store.migrate()
         slack = SlackNotifier(

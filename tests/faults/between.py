@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _AGAIN = "again:"
+_LIMITED = b'{"ok": false, "error": "ratelimited"}'
 _GARBAGE = b"\x00\xff{]not json" * 8
 _PAGE = b"<!doctype html><title>Sign in</title><h1>Please sign in</h1>"
 _POLL_S = 0.005
@@ -43,6 +44,9 @@ class Trouble(Enum):
     REDIRECT = "redirect"
     HTML = "wrong content type"  # a page for people, with 200
     STALE = "stale read"  # an answer as of before
+    LATE = "applied late"  # the connection ends, and the request is carried out when it is let go
+    LIMITED = "rate limited in words"  # Slack's 200 with ok: false
+    BAD_TOKEN = "token refused"  # the same
     REPEAT = "repeated"  # of a listing the first page, of a change the whole request: twice
     EMPTY = "empty 200"
 
@@ -60,6 +64,8 @@ APPLIED = frozenset(
     }
 )
 SLOW = frozenset({Trouble.SLOW_BEFORE, Trouble.SLOW_AFTER})
+# What can happen to any call of any server.
+COMMON = tuple(t for t in Trouble if t not in (Trouble.LATE, Trouble.LIMITED, Trouble.BAD_TOKEN))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,8 @@ class Between:
         naming: what an exchange is called, by its request; troubles are planned by this name.
         server_url: `http://host:port` of what stands behind; set before the first request comes.
         before, after: called with each exchange, before it is handed on, and once the server has answered.
+        retry_after_s: what a 429 asks for.
+        held: requests that are applied late, oldest first.
         page_limit: a listing of calls has no more than this on one page; None for what is asked for.
     """
 
@@ -108,6 +116,8 @@ class Between:
     before: Callable[[Exchange], object] = lambda _: None
     after: Callable[[Exchange], object] = lambda _: None
     page_limit: int | None = None
+    retry_after_s: int = 3
+    held: list[Seen] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
     _planned: list[tuple[str, Trouble, int | None]] = field(default_factory=list)
     _before_all: dict[tuple[str, str], Answered] = field(default_factory=dict)
@@ -148,7 +158,7 @@ class Between:
     def _take(self, seen: Seen) -> Exchange:
         name = self.naming(seen)
         with self._lock:
-            place = next((i for i, planned in enumerate(self._planned) if planned[0] == name), None)
+            place = next((i for i, planned in enumerate(self._planned) if self._strikes(planned, name, seen)), None)
             trouble = None
             if place is not None:
                 _, trouble, times = self._planned[place]
@@ -160,6 +170,16 @@ class Between:
             )
             self.exchanges.append(exchange)
         return exchange
+
+    def let_go(self) -> None:
+        """The oldest request that was held is carried out now; its caller has gone long ago."""
+        seen = self.held.pop(0)
+        self._ask(seen.method, seen.target, seen)
+
+    def _strikes(self, planned: tuple[str, Trouble, int | None], name: str, seen: Seen) -> bool:
+        """An answer as of before needs one before."""
+        stale = planned[1] is Trouble.STALE
+        return planned[0] == name and (not stale or (name, urlsplit(seen.target).path) in self._before_all)
 
     def _answer(self, seen: Seen, connection: socket.socket) -> object:
         exchange = self._take(seen)
@@ -174,9 +194,11 @@ class Between:
         """What the server answered; None where the request never reached it."""
         trouble = exchange.trouble
         key = (exchange.name, urlsplit(seen.target).path)
-        if trouble is Trouble.STALE and key in self._before_all and seen.method == "GET":
+        if trouble is Trouble.STALE:
             return self._before_all[key]
-        if trouble is not None and trouble not in APPLIED and trouble is not Trouble.STALE:
+        if trouble is Trouble.LATE:
+            self.held.append(seen)
+        if trouble is not None and trouble not in APPLIED:
             return None
         if trouble is Trouble.REPEAT and seen.method != "GET":
             self._ask(seen.method, seen.target, seen)
@@ -237,7 +259,7 @@ class Between:
                 assert answered is not None
                 kept = {n: v for n, v in answered.headers if n.lower() not in ("content-length", "connection")}
                 return _send(connection, answered.status, kept, answered.body)
-            case Trouble.DROP_BEFORE | Trouble.DROP_AFTER:
+            case Trouble.DROP_BEFORE | Trouble.DROP_AFTER | Trouble.LATE:
                 return None
             case Trouble.ERROR_BEFORE | Trouble.ERROR_AFTER:
                 return _send(connection, 500, json_type, b'{"statusCode": 500, "errorCode": "INJECTED"}')
@@ -253,7 +275,11 @@ class Between:
                 connection.sendall(head(200, {**json_type, "content-length": str(len(body))}) + body[: len(body) // 2])
                 return None
             case Trouble.BUSY:
-                return _send(connection, 429, {**json_type, "retry-after": "3"}, b'{"ok": false, "error": "ratelimited"}')
+                return _send(connection, 429, {**json_type, "retry-after": str(self.retry_after_s)}, _LIMITED)
+            case Trouble.LIMITED:
+                return _send(connection, 200, json_type, _LIMITED)
+            case Trouble.BAD_TOKEN:
+                return _send(connection, 200, json_type, b'{"ok": false, "error": "invalid_auth"}')
             case Trouble.REDIRECT:
                 return _send(connection, 302, {"location": f"{self.url}/elsewhere"}, b"")
             case Trouble.HTML:

@@ -116,15 +116,17 @@ def _counted(story: Story, expected: Expected) -> Iterator[str]:
     for watch in world.watches():
         if watch.judged_until is None:
             continue
-        mine = [r for r in rows if r[0] == watch.candidate_version_id and watch.promotion.at <= r[1] < watch.judged_until]
+        mine = [
+            r for r in rows if r[0] == watch.candidate_version_id and watch.promotion.at <= r[1] < watch.judged_until
+        ]
         counted, made = watch.candidate.calls, len(mine)
         if counted > made or (counted < made and not expected.calls_hidden):
             yield f"{counted} calls of the bad version were counted; until then there were {made}"
         if watch.candidate.failures > sum(not ok for _, _, ok in mine):
             yield f"{watch.candidate.failures} failures were counted of {sum(not ok for _, _, ok in mine)}"
-    since = [datetime.fromisoformat(str(e["createdAt"])) for e in own(story)]
+    began = [datetime.fromisoformat(str(e["createdAt"])) for e in own(story)]
     for incident in world.incidents():
-        after = [r for r in rows if since and r[0] == world.v1 and r[1] >= since[0] - timedelta(seconds=1)]
+        after = [r for r in rows if began and r[0] == world.v1 and r[1] >= began[0] - timedelta(seconds=1)]
         if incident.restored.calls > len(after):
             yield f"{incident.restored.calls} calls of the restored version were counted of {len(after)}"
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.faults import http_matrix
+from tests.faults import http_matrix, late, slack_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tests.faults.cell import Cell
-
 
 
 def _some(cells: list[Cell], seed: int, count: int | None) -> list[Cell]:
@@ -21,4 +20,6 @@ def _some(cells: list[Cell], seed: int, count: int | None) -> list[Cell]:
 
 PARTS: dict[str, Callable[[int, int | None], Iterable[Cell]]] = {
     "http": lambda seed, count: _some(http_matrix.cells(), seed, count),
+    "slack": lambda seed, count: _some(slack_matrix.cells(), seed, count),
+    "late": late.cells,
 }

@@ -5,14 +5,14 @@ recovers; or a human is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from tests.builders import SECOND
 from tests.faults.between import Between, platform_names, slack_names
+from tests.faults.kept import kept_store
 from tests.world import World
 from watchdog.core.incident import Recovery
 from watchdog.core.rollback import MOVING
@@ -21,6 +21,7 @@ from watchdog.jobs import diagnose
 from watchdog.store import outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.platforms.hostile_server import Seen
@@ -30,6 +31,8 @@ STEP = 10 * SECOND
 _STEPS_A_LOOK = 3
 _CALLS_A_STEP = 4
 _PAGE = 15
+# A short baseline, which is quick to read.
+BRISK = Terms(baseline=timedelta(hours=3), min_baseline_calls=20)
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Story(ExitStack):
     """
     Attributes:
         timeout_s: of a request to the platform or to Slack, in real seconds.
+        settle: of the watchdog.
         began_at: when the bad version was promoted.
         on_step: called after each step of time, before anything else happens in it.
         to_platform, to_slack: in front of what stands between, if anything does; from URL to URL.
@@ -44,7 +48,7 @@ class Story(ExitStack):
 
     folder: Path
     timeout_s: float = 5.0
-    terms: Terms = field(default_factory=lambda: Terms(baseline=timedelta(hours=3), min_baseline_calls=20))
+    settle: timedelta = BRISK.settle
     on_step: Callable[[Story], object] = lambda _: None
     to_platform: Callable[[str], str] = lambda url: url
     to_slack: Callable[[str], str] = lambda url: url
@@ -61,8 +65,9 @@ class Story(ExitStack):
             baseline_failures=0,
             timeout_s=self.timeout_s,
             slack_timeout_s=self.timeout_s,
-            terms=self.terms,
+            terms=replace(BRISK, settle=self.settle),
             between=self.to_platform(self.platform.url),
+            store_of=kept_store,
             slack_between=f"{self.to_slack(self.slack.url)}/api/",
         )
         self.enter_context(self.world)
@@ -104,6 +109,12 @@ class Story(ExitStack):
             diagnose.run(world.deps, world.own_clock.now())
         world.act()
 
+    def rest(self, span: timedelta) -> None:
+        """Time in which nobody looks at the platform, and only what waits has its turn."""
+        self.world.clock.move(span)
+        self.on_step(self)
+        self.world.act()
+
     def since(self) -> timedelta:
         return self.world.clock.now() - self.began_at
 
@@ -113,10 +124,20 @@ class Story(ExitStack):
             return len(outbox.waiting(connection))
 
 
+def tripped(story: Story) -> bool:
+    """The bad version was found out."""
+    return bool(story.world.incidents())
+
+
 def over(story: Story) -> bool:
     """Nothing is left to be done for anybody but a human."""
+    return ended(story) and not story.waiting()
+
+
+def ended(story: Story) -> bool:
+    """The same but for what Slack was not told yet."""
     found = story.world.incidents()
-    if not found or any(i.state in MOVING for i in found) or story.waiting():
+    if not found or any(i.state in MOVING for i in found):
         return False
     return all(i.recovery not in (Recovery.PENDING, Recovery.VERIFYING) for i in found)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from watchdog.jobs.beats import Beats
 from watchdog.jobs.panels import Panels
 from watchdog.jobs.platform_clock import PlatformClock
+from watchdog.jobs.waits import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,3 +138,8 @@ class Deps:
     @cached_property
     def platform_clock(self) -> PlatformClock:
         return PlatformClock(self.clock)
+
+    @cached_property
+    def waits(self) -> Waits:
+        """How long rollbacks and notices have waited, whatever is done to our wall clock."""
+        return Waits(self.clock)

@@ -17,6 +17,7 @@ from watchdog.core.notice import Notice
 from watchdog.store.tables import outbox, threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
@@ -70,9 +71,12 @@ def put(connection: Connection, notice: Notice, *, not_before: datetime | None =
     return True
 
 
-def next_parcel(connection: Connection, now: datetime) -> Parcel | None:
+def next_parcel(connection: Connection, is_due: Callable[[Parcel], bool]) -> Parcel | None:
     """
     The next notice to deliver: in order within a thread, and a thread whose head must wait does not hold up others.
+
+    Args:
+        is_due: whether a thread's head may be sent now.
     """
     rows = connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq))
     heads: set[str] = set()
@@ -80,8 +84,9 @@ def next_parcel(connection: Connection, now: datetime) -> Parcel | None:
         if row.thread in heads:
             continue
         heads.add(row.thread)
-        if row.next_at <= now:
-            return _parcel_of(row)
+        head = _parcel_of(row)
+        if is_due(head):
+            return head
     return None
 
 
