@@ -30,7 +30,7 @@ ENDPOINTS = (
 TIMES: dict[str, int | None] = {"first": 1, "twice": 2, "always": None}
 # From the first time on that it strikes: more than after which people are told that nothing can be seen.
 PATIENCE = timedelta(minutes=4)
-_IMPATIENT_S = 0.3
+_IMPATIENT_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,22 +56,25 @@ class Plan:
         )
 
 
-def plans() -> list[tuple[Plan, ...]]:
-    """Each call with each trouble; and the promotion whose answer is lost while it cannot be read back."""
-    alone = [(Plan(endpoint=e, trouble=t, times=n),) for e in ENDPOINTS for t in COMMON for n in TIMES]
+def cells() -> list[Cell]:
+    """Each call with each trouble."""
+    return [_cell(Plan(endpoint=e, trouble=t, times=n)) for e in ENDPOINTS for t in COMMON for n in TIMES]
+
+
+def pairs() -> list[Cell]:
+    """A promotion of whose answer nothing is known, while what could tell is in trouble as well."""
     lost = (Trouble.DROP_AFTER, Trouble.ERROR_AFTER, Trouble.DROP_BEFORE)
-    both = [
-        (Plan(endpoint="promote", trouble=first, times="first"), Plan(endpoint=e, trouble=t, times=n))
+    return [
+        _cell(Plan(endpoint="promote", trouble=first, times="first"), Plan(endpoint=e, trouble=t, times=n))
         for first in lost
         for e in ("pointer", "audit log of the prompt")
         for t in COMMON
         for n in ("twice", "always")
     ]
-    return alone + both
 
 
-def cells() -> list[Cell]:
-    return [Cell(name=" + ".join(p.name for p in planned), play=_playing(planned)) for planned in plans()]
+def _cell(*planned: Plan) -> Cell:
+    return Cell(name=" + ".join(p.name for p in planned), play=_playing(planned))
 
 
 def _playing(planned: Sequence[Plan]) -> Callable[[Path], Outcome]:

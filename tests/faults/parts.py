@@ -20,6 +20,7 @@ def _some(cells: list[Cell], seed: int, count: int | None) -> list[Cell]:
 
 PARTS: dict[str, Callable[[int, int | None], Iterable[Cell]]] = {
     "http": lambda seed, count: _some(http_matrix.cells(), seed, count),
+    "pairs": lambda seed, count: _some(http_matrix.pairs(), seed, count),
     "slack": lambda seed, count: _some(slack_matrix.cells(), seed, count),
     "late": late.cells,
 }

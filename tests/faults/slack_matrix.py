@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TIMES: dict[str, int | None] = {"first": 1, "twice": 2, "always": None}
 _HOUR = timedelta(hours=1)
-_IMPATIENT_S = 0.3
+_IMPATIENT_S = 1.0
 # After the promotion, as without any trouble: Slack must not keep production waiting.
 _REVERTED_WITHIN = timedelta(seconds=40)
 _WAYS = tuple(t for t in (*COMMON, Trouble.LIMITED, Trouble.BAD_TOKEN) if t not in (Trouble.STALE, Trouble.REPEAT))

@@ -53,7 +53,7 @@ def run(deps: Deps, now: datetime) -> int:
     """
     with deps.store.read() as connection:
         moving = incidents.in_state(connection, MOVING)
-    pending = [i for i in moving if deps.waits.over(i.id, i.next_at, now, longest=max(_LONGEST_PAUSE, i.saga.settle))]
+    pending = [incident for incident in moving if _is_due(deps, incident, now)]
     return each(pending, lambda incident: _one(deps, incident, now), action="advance_failed")
 
 
@@ -120,6 +120,8 @@ def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
         return False
     saga = sending.saga
     deps.waits.begin(_sent(saga))
+    # Whatever is done to our clock meanwhile: what became of it is looked at as soon as it is over.
+    _is_due(deps, sending, now)
     try:
         deps.platform.promote(
             saga.prompt_id, saga.target_version_id, note=note_for(saga.id), revert_of=saga.bad_promotion_id
@@ -202,6 +204,10 @@ def _hold(connection: Connection, incident: Incident, refused: Refusal, watch: W
         if notice is not None:
             outbox.put(connection, notice)
     return True
+
+
+def _is_due(deps: Deps, incident: Incident, now: datetime) -> bool:
+    return deps.waits.over(incident.id, incident.next_at, now, longest=max(_LONGEST_PAUSE, incident.saga.settle))
 
 
 def _its_own_time(deps: Deps, incident: Incident, now: datetime) -> datetime:

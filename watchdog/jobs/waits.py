@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _NONE = timedelta(0)
 # Of the monotonic clock, which is a float.
 _FUZZ_S = 0.001
+# Of waits; more than there are at a time.
+_REMEMBERED = 10_000
 
 
 class Waits:
@@ -40,23 +42,29 @@ class Waits:
             what: names it, among all that wait.
             until: when it is due, by our wall clock as it was when that was written.
             now: by our wall clock.
-            longest: >= 0; nothing of its kind waits longer.
+            longest: >= 0; nothing of its kind waits longer. One that would was written by another clock, and is over.
         """
-        if until <= now or self.left(what, until, now, longest=longest) == _NONE:
-            with self._lock:
-                self._ends.pop(what, None)
-            return True
-        return False
+        wait = until - now
+        return self._left(what, until, wait if wait <= longest else _NONE) == _NONE
 
     def left(self, what: str, until: datetime, now: datetime, *, longest: timedelta) -> timedelta:
-        """How long it has to wait still, >= 0; the arguments are those of `over`."""
+        """How long it has to wait still, in [0, longest]; the arguments are those of `over`."""
+        return self._left(what, until, min(until - now, longest))
+
+    def _left(self, what: str, until: datetime, wait: timedelta) -> timedelta:
+        """
+        Args:
+            wait: what is left of it where it is seen for the first time.
+        """
         with self._lock:
             elapsed_s = self._clock.monotonic()
             known = self._ends.get(what)
             if known is None or known[0] != until:
-                wait = min(max(until - now, _NONE), longest)
+                self._ends.pop(what, None)
                 known = self._ends[what] = (until, elapsed_s + wait.total_seconds())
-            left_s = known[1] - elapsed_s
+                if len(self._ends) > _REMEMBERED:
+                    del self._ends[next(iter(self._ends))]
+        left_s = known[1] - elapsed_s
         return timedelta(seconds=left_s) if left_s > _FUZZ_S else _NONE
 
     def begin(self, what: str) -> None:
