@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.faults import http_matrix, late, slack_matrix
+from tests.faults import clocks, http_matrix, human, late, slack_matrix, tcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,5 +22,8 @@ PARTS: dict[str, Callable[[int, int | None], Iterable[Cell]]] = {
     "http": lambda seed, count: _some(http_matrix.cells(), seed, count),
     "pairs": lambda seed, count: _some(http_matrix.pairs(), seed, count),
     "slack": lambda seed, count: _some(slack_matrix.cells(), seed, count),
+    "tcp": tcp.cells,
     "late": late.cells,
+    "human": human.cells,
+    "clock": clocks.cells,
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.platforms.hostile_server import Seen
+    from watchdog.core.rules import RuleSet
 
 STEP = 10 * SECOND
 # A full look as often as the daemon makes one; the actor and the sender have their turn in between.
@@ -40,7 +41,7 @@ class Story(ExitStack):
     """
     Attributes:
         timeout_s: of a request to the platform or to Slack, in real seconds.
-        settle: of the watchdog.
+        settle: of the watchdog. rules: what judges; None for what judges in the other tests.
         began_at: when the bad version was promoted.
         on_step: called after each step of time, before anything else happens in it.
         to_platform, to_slack: in front of what stands between, if anything does; from URL to URL.
@@ -49,6 +50,7 @@ class Story(ExitStack):
     folder: Path
     timeout_s: float = 5.0
     settle: timedelta = BRISK.settle
+    rules: RuleSet | None = None
     on_step: Callable[[Story], object] = lambda _: None
     to_platform: Callable[[str], str] = lambda url: url
     to_slack: Callable[[str], str] = lambda url: url
@@ -68,6 +70,7 @@ class Story(ExitStack):
             terms=replace(BRISK, settle=self.settle),
             between=self.to_platform(self.platform.url),
             store_of=kept_store,
+            **({} if self.rules is None else {"rules": self.rules}),  # type: ignore[arg-type]
             slack_between=f"{self.to_slack(self.slack.url)}/api/",
         )
         self.enter_context(self.world)
