@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.faults import clocks, http_matrix, human, late, slack_matrix, tcp
+from tests.faults import clocks, http_matrix, human, kills, late, slack_matrix, tcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,4 +26,5 @@ PARTS: dict[str, Callable[[int, int | None], Iterable[Cell]]] = {
     "late": late.cells,
     "human": human.cells,
     "clock": clocks.cells,
+    "kill": kills.cells,
 }
