@@ -61,8 +61,9 @@ def key_of(message: Message) -> str | None:
 
 def last_word(story: Story) -> str:
     """The headline under which the incident's thread stands; empty where there is none."""
-    roots = tripped_roots(story)
-    return roots[0].text.splitlines()[0] if roots else ""
+    # Where a network made two of it, the watchdog goes on in one of them.
+    roots = sorted(tripped_roots(story), key=lambda root: root.edited)
+    return roots[-1].text.splitlines()[0] if roots else ""
 
 
 def _one_promotion(story: Story, expected: Expected) -> Iterator[str]:

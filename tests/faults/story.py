@@ -77,6 +77,10 @@ class Story(ExitStack):
         self.platform.server_url = self.world.platform.base_url
         self.slack.server_url = self.world.slack_url.removesuffix("/api/")
         self.world.look()
+        while "detect" in self.world.pulse.failing:
+            # A busy machine may make the first look late. What it does not adopt is adopted once it is bad.
+            self.world.clock.move(_STEPS_A_LOOK * STEP)
+            self.world.look()
         return self
 
     def _between(self, naming: Callable[[Seen], str]) -> Between:

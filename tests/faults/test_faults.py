@@ -45,7 +45,7 @@ def test_whatever_a_call_does_there_is_one_revert_or_a_human_is_called(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("part", "count"), [("http", 3), ("pairs", 2), ("slack", 3), ("tcp", 2), ("late", 3), ("human", 4), ("clock", 4)]
+    ("part", "count"), [("http", 3), ("pairs", 2), ("slack", 3), ("tcp", 2), ("late", 3), ("human", 3), ("clock", 2)]
 )
 def test_a_cut_of_the_battery_holds(part: str, count: int) -> None:
     """Drawn from a seed; the name of what did not hold plays it again."""
