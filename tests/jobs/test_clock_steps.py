@@ -96,6 +96,22 @@ def test_a_request_that_was_lost_is_sent_again_after_settle_by_the_true_time(wor
     reverted_once(world)
 
 
+def test_a_request_that_is_sent_again_under_the_same_number_is_waited_for_anew(world: World) -> None:
+    """The first was refused for a while, which uses up no attempt; the second may be applied late."""
+    tripped(world)
+    inject(world, NOT_APPLIED_AND["429"], PROMOTE)
+    rounds(world, 1)
+    world.clock.move(MINUTE)
+    inject(world, NOT_APPLIED_AND["the connection ends"], PROMOTE)
+    rounds(world, 3)
+    assert 2 == requests(world)
+
+    rounds(world, 2)
+
+    assert 3 == requests(world)
+    reverted_once(world)
+
+
 @each_step
 def test_a_process_that_is_started_anew_does_not_trust_the_clock_for_it(world: World, step: timedelta) -> None:
     """How long the request has been under way is not known: `settle` is waited for from there."""
