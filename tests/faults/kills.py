@@ -40,6 +40,8 @@ _TRIGGERED_WITHIN_S = 20.0
 _DONE_WITHIN_S = 150.0
 _LEAVES_WITHIN_S = 30.0
 _OLDEST = "0001"
+# With summer time, with half an hour of it, without, and none.
+_ZONES = ("America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC")
 
 
 class Near(Enum):
@@ -72,16 +74,18 @@ class Draw:
     """
     Attributes:
         old: the database was made by the first version of this program.
+        zone: where the process believes to be.
     """
 
     number: int
     deaths: tuple[Death, ...]
     old: bool
+    zone: str
 
     @property
     def name(self) -> str:
         where = ", then ".join(f"{d.near.value} + {1000 * d.after_s:.0f} ms" for d in self.deaths)
-        return f"{self.number}: {where}{', an old database' if self.old else ''}"
+        return f"{self.number}: {where}{', an old database' if self.old else ''}, {self.zone}"
 
 
 _WITHIN_S = {Near.START: 5.0, Near.DATABASE: 0.4, Near.LOOK: 0.3, Near.SEND: 0.1, Near.MESSAGE: 0.3, Near.END: 0.5}
@@ -101,7 +105,7 @@ def _draw(rng: random.Random, number: int) -> Draw:
         leaving = near is Near.END or rng.random() < 0.15
         after_s, grace_s = rng.uniform(0.0, _WITHIN_S[near]), rng.uniform(0.0, 0.3)
         deaths.append(Death(near=near, after_s=after_s, leaving=leaving, grace_s=grace_s))
-    return Draw(number=number, deaths=tuple(deaths), old=old)
+    return Draw(number=number, deaths=tuple(deaths), old=old, zone=rng.choice(_ZONES))
 
 
 def _playing(draw: Draw) -> Callable[[Path], Outcome]:
@@ -114,6 +118,7 @@ def play(folder: Path, draw: Draw) -> Outcome:
         database = next(p for p in folder.glob("*.db") if p.name not in ("platform.db", "slack.db"))
         if draw.old:
             _made_old(database)
+        guarded.env["TZ"] = draw.zone
         guarded.promoted_harmful()
         outcome = Outcome()
         for death in draw.deaths:
