@@ -5,7 +5,6 @@ platform's is not, and neither is the monotonic one.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -72,8 +71,8 @@ class Draw:
         return f"set by {self.set_by.total_seconds() / 86_400:g} days at step {self.when}{more}"
 
 
-def cells(seed: int, count: int | None) -> list[Cell]:
-    """All steps at all moments, in each state of waiting, and a few drifts; or as many as are wanted of them."""
+def cells() -> list[Cell]:
+    """All steps at all moments, in each state of waiting, and a few drifts."""
     states = ({}, {"lost": 1}, {"lost": 1, "restarts": True}, {"slack_down": True}, {"counts": True})
     every = [Draw(set_by=by, when=n, **state) for by in STEPS for n in _WHEN for state in states]  # type: ignore[arg-type]
     every += [
@@ -81,8 +80,7 @@ def cells(seed: int, count: int | None) -> list[Cell]:
         for s in (-2.0, -0.05, 0.05, 2.0)
         for state in states
     ]
-    drawn = every if count is None else random.Random(seed).sample(every, min(count, len(every)))  # noqa: S311
-    return [Cell(name=d.name, play=_playing(d)) for d in drawn]
+    return [Cell(name=d.name, play=_playing(d)) for d in every]
 
 
 def _playing(draw: Draw) -> Callable[[Path], Outcome]:

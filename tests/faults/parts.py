@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def _some(cells: list[Cell], seed: int, count: int | None) -> list[Cell]:
-    """All, or so many of them as the seed draws."""
-    return cells if count is None else random.Random(seed).sample(cells, min(count, len(cells)))  # noqa: S311
+    """All, or so many of them, in an order that the seed draws: a run that is cut short has seen some of everything."""
+    most = len(cells)
+    return random.Random(seed).sample(cells, most if count is None else min(count, most))  # noqa: S311 - draws stories
 
 
 PARTS: dict[str, Callable[[int, int | None], Iterable[Cell]]] = {
@@ -24,7 +25,7 @@ PARTS: dict[str, Callable[[int, int | None], Iterable[Cell]]] = {
     "slack": lambda seed, count: _some(slack_matrix.cells(), seed, count),
     "tcp": tcp.cells,
     "late": late.cells,
-    "human": human.cells,
-    "clock": clocks.cells,
+    "human": lambda seed, count: _some(human.cells(seed, count), seed, count),
+    "clock": lambda seed, count: _some(clocks.cells(), seed, count),
     "kill": kills.cells,
 }
