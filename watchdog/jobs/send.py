@@ -67,7 +67,7 @@ def _deliver(deps: Deps, parcel: Parcel, root: Posted | None, now: datetime) -> 
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(parcel.attempts, 10))
         if exc.retry_after_s is not None:
             # Never none at all: what is due at once would be sent again and again within this very run.
-            pause = max(_FIRST_PAUSE, min(timedelta(seconds=exc.retry_after_s), _LONGEST_QUIET))
+            pause = max(_FIRST_PAUSE, timedelta(seconds=min(exc.retry_after_s, _LONGEST_QUIET.total_seconds())))
         with deps.store.write() as connection:
             outbox.mark_failed(connection, parcel, error=str(exc), next_at=now + pause, state=state)
         level = logging.ERROR if exc.permanent else logging.WARNING
