@@ -100,13 +100,6 @@ LINES = (
         tests=_CLOCKS,
     ),
     Line(
-        name="a request that is sent again is waited for anew",
-        file="jobs/advance.py",
-        line="    deps.waits.begin(_sent(saga))\n",
-        instead="",
-        tests=_CLOCKS,
-    ),
-    Line(
         name="no wait is longer than any of its kind",
         file="jobs/waits.py",
         line="wait if wait <= longest else _NONE",
