@@ -1,0 +1,62 @@
+"""Whatever Hypothesis lets happen, every invariant holds after each step; and where the daemon is broken, it notices."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.simulation.machine import Organisation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from watchdog.jobs.deps import Deps
+
+pytestmark = pytest.mark.simulation
+
+# A cut of `make battery`. Always the same stories: who wants others raises the number.
+_SMALL = settings(
+    max_examples=12,
+    stateful_step_count=25,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+# Found is enough; the shortest story is for those who mend.
+_UNTIL_FOUND = settings(_SMALL, max_examples=400, phases=(Phase.generate,))
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def test_every_invariant_holds_whatever_happens():
+    """Should it fail, Hypothesis prints the steps, and the same test does them again."""
+    Organisation.steps = 0
+    run_state_machine_as_test(Organisation, settings=_SMALL)
+
+    assert Organisation.steps > 100
+
+
+class BlindToTheSwitch(Organisation):
+    """Nobody asks whether the switch is thrown."""
+
+    def wrap(self, deps: Deps) -> Deps:
+        return replace(deps, thrown=tuple)
+
+
+def test_a_daemon_that_does_not_ask_for_the_switch_is_found_out():
+    """Or the machine would find nothing."""
+    with pytest.raises(AssertionError, match="the switch was thrown"):
+        run_state_machine_as_test(BlindToTheSwitch, settings=_UNTIL_FOUND)
