@@ -1,5 +1,5 @@
 """
-`python -m tests.branches`: which branches of the saga, the guards and the outbox their own tests take; all, or it fails.
+`python -m tests.branches`: which branches of the saga, the guards and the outbox their tests take; all, or it fails.
 
 Each file of tests has a process of its own: a test that runs into Python's limit of recursion ends the tracing of all
 that come after it.
@@ -63,7 +63,17 @@ def main() -> int:
             "[report]\nexclude_also =\n    if TYPE_CHECKING:\n"
         )
         for test in TESTS:
-            run = ("run", f"--rcfile={settings}", "--parallel-mode", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+            run = (
+                "run",
+                f"--rcfile={settings}",
+                "--parallel-mode",
+                "-m",
+                "pytest",
+                "-q",
+                "-x",
+                "-p",
+                "no:cacheprovider",
+            )
             if _coverage(*run, f"--basetemp={folder / 'tmp'}", test, quiet=True):
                 print(f"{test} fails")
                 return 1

@@ -46,7 +46,12 @@ def test_of_many_prompts_ten_are_named(n: int, more: str) -> None:
 
 @pytest.mark.parametrize(
     ("tripped", "upstream", "with_peers"),
-    [(NAMES[:3], [], False), (NAMES[:3], NAMES[:1], False), (NAMES[:3], NAMES[:3], False), (NAMES[:2], NAMES[2:3], True)],
+    [
+        (NAMES[:3], [], False),
+        (NAMES[:3], NAMES[:1], False),
+        (NAMES[:3], NAMES[:3], False),
+        (NAMES[:2], NAMES[2:3], True),
+    ],
 )
 def test_those_who_only_suffer_are_told_from_those_who_tripped(
     tripped: list[str], upstream: list[str], with_peers: bool

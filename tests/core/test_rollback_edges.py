@@ -121,7 +121,15 @@ def test_what_a_settled_outcome_comes_to(shown: Sight, expected: Event) -> None:
         ({"note": "better"}, False),
         ({"id": BAD.id}, False),
     ],
-    ids=["it is", "a minute early", "more than a minute early", "of another version", "by a user", "with a note", "bad"],
+    ids=[
+        "it is",
+        "a minute early",
+        "more than a minute early",
+        "of another version",
+        "by a user",
+        "with a note",
+        "bad",
+    ],
 )
 def test_a_promotion_without_our_note_is_ours_only_by_all_its_marks(given: dict[str, object], is_ours: bool) -> None:
     """A token's, without a note, of the target, not older than our request by more than clocks may differ."""
@@ -241,9 +249,7 @@ def test_without_a_history_the_audit_is_not_waited_for() -> None:
     """Who may not read it will not find it later."""
     step = next_step(confirmed, Sight(pointer="v1", promotions=None), NOW)
 
-    assert Record(
-        event=Event.AUDITED, why="the platform's audit log may not be read; the local audit stands"
-    ) == step
+    assert Record(event=Event.AUDITED, why="the platform's audit log may not be read; the local audit stands") == step
 
 
 def test_a_platform_that_cannot_be_read_keeps_nothing_but_the_audit_waiting() -> None:

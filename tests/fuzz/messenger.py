@@ -1,4 +1,4 @@
-"""Slack's answers, and a webhook's: whatever they are, a notice was delivered or a NotifyError says what became of it."""
+"""Slack's answers, and a webhook's: whatever they are, a notice is delivered or a NotifyError says what came of it."""
 
 from __future__ import annotations
 

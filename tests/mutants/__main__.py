@@ -27,7 +27,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="only these; all without any")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once")
     parser.add_argument("--json", action="store_true", help="one object a mutant, one a line")
-    parser.add_argument("--score", action="store_true", help="the names are files, such as core/guards; all without any")
+    parser.add_argument(
+        "--score", action="store_true", help="the names are files, such as core/guards; all without any"
+    )
     parser.add_argument("--sample", type=int, metavar="N", help="of a score: so many mutants, drawn by --seed")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -69,7 +71,8 @@ def _score(names: list[str], sample: int | None, seed: int, jobs: int) -> int:
     share = sum(everything) / len(everything)
     low, high = wilson(sum(everything), len(everything))
     drawn = f"a sample by seed {seed}, 95 %: {100 * low:.1f} to {100 * high:.1f} %" if sample else "all of them"
-    print(f"{sum(everything)} of {len(everything)} caught, {100 * share:.1f} % ({drawn}), {time.monotonic() - began_s:.0f} s")
+    took_s = time.monotonic() - began_s
+    print(f"{sum(everything)} of {len(everything)} caught, {100 * share:.1f} % ({drawn}), {took_s:.0f} s")
     return 0 if share >= _ENOUGH else 1
 
 

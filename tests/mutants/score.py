@@ -136,7 +136,17 @@ def _tests(file: str, mutant: Mutant | None) -> int:
     os.chdir(ROOT)
     there = [test for test in SCORED[file] if (ROOT / test).exists()]
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        given = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp", "-m", "not simulation", "-W", _UNWRITTEN]
+        given = [
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            f"--basetemp={Path(folder) / 'tmp'}",
+            "-m",
+            "not simulation",
+            "-W",
+            _UNWRITTEN,
+        ]
         return int(pytest.main([*given, *there]))
 
 

@@ -6,6 +6,7 @@ Everything is explicit and nothing is left to a seed: which request meets which 
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections import Counter
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
 from tests.simulation.faults import Fault, Weather
@@ -115,8 +116,9 @@ class Organisation(RuleBasedStateMachine):
         self.sim.store.close()
         self.sim.start()
         self.asked = 0
-        # By scope, a prompt's id or none for all: since when a hold is surely in force, and until when.
-        self.held: dict[str, tuple[datetime, datetime | None]] = {}
+        # By scope, a prompt's id or none for all: since when a hold without an end is surely in force.
+        self.held: dict[str, datetime] = {}
+        self.known: set[str] = set()
         self.thrown_since: datetime | None = None
         self.over: dict[str, datetime] = {}
         self.checked = 0
@@ -131,7 +133,7 @@ class Organisation(RuleBasedStateMachine):
     @initialize()
     def adopt(self) -> None:
         """The first start: what is on production is adopted."""
-        self.sim._once()  # noqa: SLF001 - the machine takes the place of `run`
+        self.sim._once()
 
     # What people do.
 
@@ -154,7 +156,9 @@ class Organisation(RuleBasedStateMachine):
     def go_back(self, prompt: int, back: int) -> None:
         """To any version that was on production, the present one included."""
         pointers = self.sim.platform.prompts_[f"prm_{prompt}"].pointers
-        self.sim.platform.human_promotes(f"prm_{prompt}", pointers[-1 - min(back, len(pointers) - 1)], "bob@example.com")
+        self.sim.platform.human_promotes(
+            f"prm_{prompt}", pointers[-1 - min(back, len(pointers) - 1)], "bob@example.com"
+        )
 
     @rule(prompt=prompts)
     def edit(self, prompt: int) -> None:
@@ -282,8 +286,10 @@ class Organisation(RuleBasedStateMachine):
         found = at_any_time(after)
         if self.limits_changed:
             found = [what for what in found if not what.startswith("no_more_than_the_guards")]
+        self._note_holds(after_the_check=False)
         found += self._sent_although(after)
         found += self._answered()
+        self._note_holds(after_the_check=True)
         assert [] == found
 
     def _sent_although(self, after: Aftermath) -> list[str]:
@@ -294,8 +300,8 @@ class Organisation(RuleBasedStateMachine):
         for e in fresh:
             sent_at = e.sent_at or e.promotion.at
             for scope in ("", e.promotion.prompt_id):
-                since, until = self.held.get(scope, (None, None))
-                if since is not None and since < sent_at and (until is None or sent_at < until):
+                since = self.held.get(scope)
+                if since is not None and since < sent_at:
                     found.append(f"{e.promotion.id} was sent at {sent_at}, on hold since {since}")
             if self.thrown_since is not None and self.thrown_since < sent_at:
                 found.append(f"{e.promotion.id} was sent at {sent_at}, the switch was thrown at {self.thrown_since}")
@@ -311,48 +317,41 @@ class Organisation(RuleBasedStateMachine):
         """Each command that was executed has one answer and one entry in the audit; what it held is remembered."""
         with self.sim.store.read() as connection:
             everything = [commands.find(connection, row.id) for row in connection.execute(select(rows.c.id))]
-            entered = Counter(
-                entry.detail.get("command")
-                for entry in connection.execute(select(audit.c.detail).where(audit.c.kind.startswith("asked_")))
-            )
+            entries = connection.execute(select(audit.c.detail).where(audit.c.kind.startswith("asked_"))).scalars()
+            entered = Counter(json.loads(detail)["command"] for detail in entries)
         found = []
         for command in (c for c in everything if c is not None):
             done = command.executed_at is not None
             if done != (command.outcome is not None) or done != bool(command.answer):
-                found.append(f"{command.id} was executed at {command.executed_at}, and the answer is {command.answer!r}")
+                found.append(
+                    f"{command.id} was executed at {command.executed_at}, and the answer is {command.answer!r}"
+                )
             if command.outcome is Outcome.FAILED:
                 found.append(f"{command.id} ({command.kind.value} {command.subject}) met a bug")
             if entered[command.id] != (1 if done else 0):
                 found.append(f"{command.id} is {entered[command.id]} times in the audit, executed: {done}")
-            if done and command.id not in self._known:
-                self._known.add(command.id)
-                self._note(command)
         return found
 
-    @property
-    def _known(self) -> set[str]:
-        return self.__dict__.setdefault("_known_commands", set())
-
-    def _note(self, command: Command) -> None:
-        """A hold that was begun is surely in force from now on, one that was ended surely not."""
-        if command.outcome is not Outcome.DONE or command.subject.startswith("no-such"):
-            return
-        scope = command.subject.replace("prompt-", "prm_")
-        for_s = command.arguments.get("for_s")
-        if command.kind is CommandKind.RESUME:
-            self.held.pop(scope, None)
-        if command.kind is CommandKind.HOLD:
-            until = None if for_s is None else self.sim.calendar.now + timedelta(seconds=for_s - 60)
-            if for_s is not None and self.sim.people.clock_was_set:
+    def _note_holds(self, after_the_check: bool) -> None:
+        """One that was ended may be gone since any moment of this step; one that was begun is in force at its end."""
+        with self.sim.store.read() as connection:
+            ids = [row.id for row in connection.execute(select(rows.c.id).order_by(rows.c.seq))]
+            fresh = [commands.find(connection, command) for command in ids if command not in self.known]
+        now = self.sim.calendar.now
+        for command in fresh:
+            if command is None or command.executed_at is None:
+                continue
+            scope = command.subject.replace("prompt-", "prm_")
+            if not after_the_check:
+                if command.kind in (CommandKind.RESUME, CommandKind.HOLD):
+                    self.held.pop(scope, None)
+                continue
+            self.known.add(command.id)
+            for_s = command.arguments.get("for_s")
+            if command.kind is CommandKind.RESUME:
                 self.held.pop(scope, None)
-            else:
-                self.held[scope] = (self.sim.calendar.now, until)
-
-    @precondition(lambda self: self.sim.people.clock_was_set)
-    @rule()
-    def who_set_the_clock_knows_no_end(self) -> None:
-        """A hold for some hours ends by the daemon's clock, which was set."""
-        self.held = {scope: (since, until) for scope, (since, until) in self.held.items() if until is None}
+            elif command.kind is CommandKind.HOLD and command.outcome is Outcome.DONE and for_s is None:
+                self.held[scope] = now
 
     def teardown(self) -> None:
         """Then all is calm, and what is going on comes to an end; unless the story ended with a failure."""
@@ -363,7 +362,7 @@ class Organisation(RuleBasedStateMachine):
                 if not any(i.state in MOVING for i in after.incidents.values()) and not self._unsent():
                     break
                 self.sim.calendar.pass_by(timedelta(seconds=30))
-                self.sim._once()  # noqa: SLF001
+                self.sim._once()
             self.all_is_as_it_must_be()
             after = self._after()
             moving = [f"{i.id} stands in {i.state.value}" for i in after.incidents.values() if i.state in MOVING]

@@ -1,9 +1,8 @@
-"""Whatever Hypothesis lets happen, every invariant holds after each step; and where the daemon is broken, it notices."""
+"""Whatever Hypothesis lets happen, every invariant holds after each step; a daemon that is broken is found out."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.simulation
 
 # A cut of `make battery`. Always the same stories: who wants others raises the number.
 _SMALL = settings(
-    max_examples=12,
+    max_examples=8,
     stateful_step_count=25,
     derandomize=True,
     deadline=None,
