@@ -89,7 +89,7 @@ def _next(waiting: list[Fault]) -> Fault:
 
 
 @cache
-def _migrated() -> bytes:
+def empty_database() -> bytes:
     """An empty database, made once."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
         file = Path(folder) / "empty.db"
@@ -107,7 +107,7 @@ class Organisation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
-        (self.folder / "simulation-1.db").write_bytes(_migrated())
+        (self.folder / "simulation-1.db").write_bytes(empty_database())
         self.switch: tuple[Thrown, ...] = ()
         setting = Setting(seed=1, prompts=_PROMPTS, days=30.0, wrap=self._wrapped)
         self.sim = Simulation(setting, self.folder)

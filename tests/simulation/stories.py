@@ -43,10 +43,9 @@ def main() -> int:
         sys.stdout.write("".join(traceback.format_exception(exc, limit=-3)))
         sys.stdout.write(f"\n    again: python -m tests.simulation.stories --count {given.count} --seed {given.seed}\n")
     what = "every invariant held" if held else "an invariant was broken"
-    sys.stdout.write(
-        f"{given.count} stories of seed {given.seed}, {Organisation.steps:,} steps, {time.monotonic() - began_s:.0f} s: "
-        f"{what}\n"
-    )
+    took_s = time.monotonic() - began_s
+    steps = f"{Organisation.steps:,} steps"
+    sys.stdout.write(f"{given.count} stories of seed {given.seed}, {steps}, {took_s:.0f} s: {what}\n")
     return 0 if held else 1
 
 
