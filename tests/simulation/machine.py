@@ -290,7 +290,7 @@ class Organisation(RuleBasedStateMachine):
         found += self._sent_although(after)
         found += self._answered()
         self._note_holds(after_the_check=True)
-        assert [] == found
+        assert [] == found, "; ".join(found)
 
     def _sent_although(self, after: Aftermath) -> list[str]:
         """What was sent since the last step: not on hold, and for nothing that is over."""
@@ -366,10 +366,14 @@ class Organisation(RuleBasedStateMachine):
             self.all_is_as_it_must_be()
             after = self._after()
             moving = [f"{i.id} stands in {i.state.value}" for i in after.incidents.values() if i.state in MOVING]
-            assert [] == moving + [f"{key} was not told" for key in self._unsent()]
+            left = moving + [f"{key} was not told" for key in self._unsent()]
+            assert [] == left, "; ".join(left)
         finally:
-            self.sim.store.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.close()
+
+    def close(self) -> None:
+        self.sim.store.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _unsent(self) -> list[str]:
         with self.sim.store.read() as connection:
