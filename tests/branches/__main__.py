@@ -37,7 +37,6 @@ TESTS = (
     "tests/core/test_guards_edges.py",
     "tests/core/test_commands.py",
     "tests/store/test_rows.py",
-    "tests/store/test_claims_of_rows.py",
     "tests/jobs/test_commands.py",
     "tests/jobs/test_countdown.py",
     "tests/jobs/test_endings.py",
