@@ -271,3 +271,10 @@ def test_who_moved_is_named(actor_id: str, who: str) -> None:
 
     assert isinstance(step, Record)
     assert f"{who} promoted v3 at 12:01:00 UTC" == step.why
+
+
+def test_a_human_behind_a_double_click_is_seen() -> None:
+    """The click decides nothing, and hides nobody."""
+    click = promotion("v2", frm="v2", at=T0 + SECOND)
+
+    assert Event.HUMAN_MOVED is event(next_step(saga(), sight("v2", click, HUMAN), NOW))
