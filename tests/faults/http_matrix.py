@@ -53,6 +53,7 @@ class Plan:
             unreverted=self.endpoint == "promote" and self.times == "always" and never_applied,
             twice=self.endpoint == "promote" and self.trouble is Trouble.REPEAT,
             calls_hidden=hides,
+            unconfirmed=self.endpoint == "pointer" and self.trouble is Trouble.STALE and self.times == "always",
         )
 
 
@@ -107,6 +108,7 @@ def _expected(planned: Sequence[Plan]) -> Expected:
         unreverted=any(e.unreverted for e in each),
         twice=any(e.twice for e in each),
         calls_hidden=any(e.calls_hidden for e in each),
+        unconfirmed=any(e.unconfirmed for e in each),
     )
 
 

@@ -29,17 +29,25 @@ class Expected:
     Attributes:
         unreverted: nothing may have been applied, if a human was told.
         twice: what stands between applied one request twice.
+        unconfirmed: the pointer shows the past for longer than anybody waits, and so a human may be told although it
+            was reverted.
         calls_hidden: the platform said that there were none, so some of them may never have been counted.
     """
 
     unreverted: bool = False
     twice: bool = False
     calls_hidden: bool = False
+    unconfirmed: bool = False
 
 
 def violations(story: Story, expected: Expected) -> list[str]:
     """One sentence each; empty where everything holds."""
-    checks = (_one_promotion(story, expected), _one_thread(story), _last_word(story), _counted(story, expected))
+    checks = (
+        _one_promotion(story, expected),
+        _one_thread(story),
+        _last_word(story, expected),
+        _counted(story, expected),
+    )
     return [what for check in checks for what in check]
 
 
@@ -100,8 +108,10 @@ def _one_thread(story: Story) -> Iterator[str]:
     yield from (f"{n} messages with the key {key}" for key, n in keys.items() if n > 1)
 
 
-def _last_word(story: Story) -> Iterator[str]:
+def _last_word(story: Story, expected: Expected) -> Iterator[str]:
     said, world = last_word(story), story.world
+    if own(story) and expected.unconfirmed and HUMAN in said:
+        return
     if own(story) and RECOVERED not in said:
         yield f"the last word is {said!r}"
     if not own(story) and HUMAN not in said:

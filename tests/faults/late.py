@@ -72,11 +72,14 @@ def play(folder: Path, draw: Draw, settle: timedelta) -> Outcome:
             if story.platform.held and due is None:
                 due = story.world.clock.now() + draw.after * SETTLE
                 story.world.own_clock.ahead += draw.set_by
-            if due is not None and story.platform.held and story.world.clock.now() >= due:
-                story.platform.let_go()
             if due is not None and not story.platform.held and reverted(story):
                 break
-            story.world.clock.move(draw.pace_s * SECOND)
+            then = story.world.clock.now() + draw.pace_s * SECOND
+            if due is not None and story.platform.held and due <= then:
+                # At its very instant, which lies between two rounds.
+                story.world.clock.move(due - story.world.clock.now())
+                story.platform.let_go()
+            story.world.clock.move(then - story.world.clock.now())
             story.world.act()
         # A second request, if there is one, must have had the time to come.
         for _ in range(8):
