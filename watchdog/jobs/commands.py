@@ -18,6 +18,7 @@ from watchdog.errors import StoreError
 from watchdog.jobs import guarding, holding, undoing
 from watchdog.jobs.cancelling import cancel
 from watchdog.store import audit, commands, incidents, intakes, journal, outbox, watches
+from watchdog.store.claims import prompt_item
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +55,7 @@ def run(deps: Deps, now: datetime) -> int:
 def _one(deps: Deps, command: Command, now: datetime) -> bool:
     deps.beats.come_round()
     try:
-        with deps.store.write() as connection:
+        with deps.store.write(counting=True, beside=_items(deps, command)) as connection:
             if not commands.take(connection, command, now):
                 return False
             found = _execute(deps, connection, command, now)
@@ -75,7 +76,7 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
     except Exception:
         # A bug in one must not keep the others, nor the rollbacks, from their turn; nor may it be tried for ever.
         log.exception("a command failed unexpectedly", extra={"action": "command_failed", "command": command.id})
-        with deps.store.write() as connection:
+        with deps.store.write(counting=True) as connection:
             if commands.take(connection, command, now):
                 text = "it failed because of a mistake in this program; nothing was changed, and the log has the reason"
                 commands.answer(connection, command, Outcome.FAILED, text)
@@ -93,6 +94,18 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
     deps.bell.sender.set()
     deps.bell.actor.set()
     return True
+
+
+def _items(deps: Deps, command: Command) -> list[str]:
+    """What it is about, which may be claimed by another replica: nobody waits for that one to execute it."""
+    if not deps.claims.shared or command.kind not in _OF_INCIDENTS:
+        return []
+    with deps.store.read() as connection:
+        incident = incidents.find_incident(connection, command.subject)
+        if incident is None:
+            return []
+        together = incidents.of_outage(connection, incident.fleet) if incident.fleet else ()
+    return [prompt_item(i.saga.prompt_id) for i in (incident, *together)]
 
 
 def _execute(deps: Deps, connection: Connection, command: Command, now: datetime) -> Answer:
