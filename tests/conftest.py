@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import postgres as servers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,3 +27,17 @@ def _logging_as_it_was() -> Iterator[None]:
     for logger in logging.Logger.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Address of a PostgreSQL server of our own, started when the first test wants one."""
+    with servers.server() as address:
+        yield address
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """An empty database on it."""
+    with servers.database(postgres) as url:
+        yield url

@@ -19,6 +19,7 @@ from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
 from watchdog.jobs import advance, commands, detect, send, tick
+from watchdog.jobs.claims import Lease, Shared, Unshared
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from watchdog.core.incident import Incident
     from watchdog.core.watch import Watch
     from watchdog.embedded.slack_workspace import Message
+    from watchdog.jobs.claims import Claims
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform
 
@@ -124,6 +126,7 @@ class World(ExitStack):
         segment_by: label of a call by which the watchdog tells requests apart; empty for none.
         lived: for how long v1 has been on production when the watchdog first looks.
         between: address of a proxy through which the watchdog reaches the platform; empty for none.
+        database: address of an empty PostgreSQL database that replicas share; empty for a SQLite file.
     """
 
     folder: Path
@@ -131,6 +134,7 @@ class World(ExitStack):
     timeout_s: float = 5.0
     segment_by: str = ""
     between: str = ""
+    database: str = ""
     lived: timedelta = timedelta(days=2)
     # Acting on what begins late as well: most tests here are about anything but when it began.
     rules: RuleSet = field(
@@ -177,13 +181,17 @@ class World(ExitStack):
         options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s, segment_by=self.segment_by)
         client = PromptHelm(options, read_token=lambda: self.token, clock=self.own_clock, uniform=lambda: 0.5)
         self.callback(client.close)
-        store = Store(f"sqlite:///{self.folder / 'watch.db'}")
+        store = Store(self.database or f"sqlite:///{self.folder / 'watch.db'}")
         self.callback(store.close)
         store.migrate()
+        self.claims: Claims = Unshared()
+        if store.is_shared:
+            self.claims = Shared(store, name="one", lease=Lease())
         slack = SlackNotifier(token=lambda: "xoxb-embedded", channel="C0DEMO0001", base_url=self.slack_url)
         self.store = store
         self.pulse = tick.Pulse()
         self.deps = self.deps_with(client, slack)
+        self.claims.begin(self.deps)
         if wrap is not None:
             self.deps = wrap(self.deps)  # type: ignore[assignment]
 
@@ -194,6 +202,7 @@ class World(ExitStack):
             notifier=notifier,
             clock=self.own_clock,
             standing=Standing(policy=Policy(rules=self.rules, terms=self.terms)),
+            claims=self.claims,
         )
 
     def calls(
@@ -240,6 +249,7 @@ class World(ExitStack):
     def tick(self) -> None:
         """Everything that is due, in the daemon's order."""
         detect.run(self.deps, self.own_clock.now())
+        self.claims.look(self.deps)
         for name, stage in tick.STAGES:
             if name == "verify":
                 self.act()
@@ -249,7 +259,9 @@ class World(ExitStack):
 
     def look(self) -> None:
         """As the daemon does: no stage's failure comes out."""
+        self.claims.look(self.deps)
         tick.run(self.deps, self.pulse)
+        self.claims.look(self.deps)
         self.act()
 
     def act(self) -> None:

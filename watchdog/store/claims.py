@@ -231,8 +231,11 @@ def take(
     """
     wanted = list(items)
     for chunk in _chunks(wanted):
-        rows = [{"item": item, "owner": "", "token": 0, "lease_until": EPOCH} for item in chunk]
-        connection.execute(insert(claims).on_conflict_do_nothing(), rows)
+        known = set(connection.execute(select(claims.c.item).where(claims.c.item.in_(chunk))).scalars())
+        # Only what is missing: to insert what somebody is just changing would wait for him.
+        rows = [{"item": i, "owner": "", "token": 0, "lease_until": EPOCH} for i in chunk if i not in known]
+        if rows:
+            connection.execute(insert(claims).on_conflict_do_nothing(), rows)
     taken: list[Claim] = []
     stopped: list[str] = []
     for chunk in _chunks(wanted):
