@@ -150,6 +150,7 @@ class Schedule:
             failing=tuple(sorted(dict(pulse.failing))),
             took=pulse.took,
             overran=pulse.overran,
+            claims=deps.claims.held(),
         )
 
     def _worker(self, name: str, thread: threading.Thread, at_s: float) -> Worker:
