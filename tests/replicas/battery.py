@@ -145,7 +145,7 @@ class Battery:
             self._go_on()
             if not self.calm and time.monotonic() >= act_at_s:
                 self._disturb()
-                act_at_s = time.monotonic() + self.random.uniform(1.5, 5.0)
+                act_at_s = time.monotonic() + self.random.uniform(4.0, 10.0)
             self._wake()
             if self._is_done():
                 return True

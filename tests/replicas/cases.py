@@ -15,6 +15,7 @@ from watchdog.core.model import ActorType, Promotion, Prompt
 from watchdog.core.promotion import Standing, deterministic_id, watch_id
 from watchdog.core.rollback import SagaState
 from watchdog.core.watch import Verdict
+from watchdog.errors import StoreError
 from watchdog.jobs import opening
 from watchdog.store import commands, incidents, journal, watches
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Incidents of one look would be one outage: these are as if they had been opened one after the other, long ago.
 _APART = timedelta(minutes=11)
 _BASELINE_CALLS = 120
+_ATTEMPTS = 10
 
 
 @dataclass
@@ -137,6 +139,15 @@ class Cases:
             rules_digest=RULES.digest,
             verdict=Verdict.REGRESSED,
         )
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._write(moved, adopted, opened, slug, at)
+            except StoreError:
+                # Whoever is stopped within a count is waited for, until the database ends its session.
+                continue
+        raise StoreError(f"{slug} could not be written")
+
+    def _write(self, moved: Promotion, adopted: Promotion, opened: Watch, slug: str, at: datetime) -> None:
         with self.deps.store.write(counting=True) as connection:
             seen = Prompt(id=moved.prompt_id, slug=slug, name=slug, production_version_id=moved.to_version_id)
             journal.see_pointer(connection, seen, self.deps.clock.now())

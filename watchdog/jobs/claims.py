@@ -38,10 +38,11 @@ log = logging.getLogger(__name__)
 # Work that is about all prompts.
 DETECT = "all:detect"
 PEERS = "all:peers"
+COMMANDS = "all:commands"
 CALIBRATE = "all:calibrate"
 _SHARDS = 8
 _OUTBOX = tuple(f"all:outbox:{n}" for n in range(_SHARDS))
-_FOR_ALL = (DETECT, PEERS, CALIBRATE, *_OUTBOX)
+_FOR_ALL = (DETECT, PEERS, COMMANDS, CALIBRATE, *_OUTBOX)
 # Incidents are diagnosed, and their failing calls looked at, for so long.
 _FRESH = timedelta(hours=1)
 

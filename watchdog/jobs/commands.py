@@ -8,6 +8,7 @@ written. So two daemons, or one that is killed, execute a command once, or not a
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
@@ -17,6 +18,7 @@ from watchdog.core.rollback import Event, SagaState
 from watchdog.errors import StoreError
 from watchdog.jobs import guarding, holding, undoing
 from watchdog.jobs.cancelling import cancel
+from watchdog.jobs.claims import COMMANDS
 from watchdog.store import audit, commands, incidents, intakes, journal, outbox, watches
 from watchdog.store.claims import prompt_item
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# One replica executes them; after so long whoever comes first.
+_OTHERS_TURN = timedelta(seconds=3)
 _OF_INCIDENTS = frozenset({CommandKind.APPROVE, CommandKind.CANCEL, CommandKind.UNDO})
 
 
@@ -49,6 +53,9 @@ def run(deps: Deps, now: datetime) -> int:
     changed = holding.follow_switches(deps, now)
     with deps.store.read() as connection:
         waiting = commands.waiting(connection)
+    if not deps.claims.ours(COMMANDS):
+        # Another replica is about to; where it is dead or stopped, nobody waits for the end of its lease.
+        waiting = tuple(command for command in waiting if now - command.requested_at >= _OTHERS_TURN)
     return changed + sum(_one(deps, command, now) for command in waiting)
 
 
@@ -104,7 +111,8 @@ def _items(deps: Deps, command: Command) -> list[str]:
         incident = incidents.find_incident(connection, command.subject)
         if incident is None:
             return []
-        together = incidents.of_outage(connection, incident.fleet) if incident.fleet else ()
+        fleet = incident.fleet if command.arguments.get("fleet") else ""
+        together = incidents.of_outage(connection, fleet) if fleet else ()
     return [prompt_item(i.saga.prompt_id) for i in (incident, *together)]
 
 
