@@ -103,6 +103,18 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_token_counts_up(store: Store
     assert T0 == cursor(store)
 
 
+def test_who_lost_a_claim_and_has_it_again_goes_on_with_the_new_token_only(store: Store) -> None:
+    """A thread that was stopped for long does not know what was done in between."""
+    late = take_one(store, "a", lease=MOMENT)
+    let_pass(store)
+    again = take_one(store, "a")
+
+    with pytest.raises(ClaimLost), claims.fenced(late), store.write():
+        pass
+    with claims.fenced(again), store.write():
+        pass
+
+
 def test_a_lease_that_ran_out_forbids_to_write_before_anybody_takes_over(store: Store) -> None:
     """By the database's clock, whatever the replica's says."""
     late = take_one(store, lease=MOMENT)
