@@ -41,3 +41,17 @@ def postgres_url(postgres: str) -> Iterator[str]:
     """An empty database on it."""
     with servers.database(postgres) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> Iterator[str]:
+    """Name of a database on it that has all tables."""
+    with servers.template(postgres) as name:
+        yield name
+
+
+@pytest.fixture
+def migrated_url(postgres: str, postgres_template: str) -> Iterator[str]:
+    """A database on it with all tables and no row."""
+    with servers.database(postgres, template=postgres_template) as url:
+        yield url

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
+
+from watchdog.store.database import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +34,28 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def database(address: str) -> Iterator[str]:
-    """Address of an empty database on that server, dropped at the end."""
+def database(address: str, *, template: str = "") -> Iterator[str]:
+    """
+    Address of a database on that server, dropped at the end.
+
+    Args:
+        template: name of the database of which it is a copy; an empty one without.
+    """
     name = f"test_{uuid.uuid4().hex}"
     admin = create_engine(address, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name}{f' TEMPLATE {template}' if template else ''}"))
     yield address.replace("/postgres?", f"/{name}?")
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@contextmanager
+def template(address: str) -> Iterator[str]:
+    """Name of a database with all tables, to be copied: that is much faster than to migrate each anew."""
+    with database(address) as url:
+        store = Store(url)
+        store.migrate()
+        store.close()
+        yield make_url(url).database or ""

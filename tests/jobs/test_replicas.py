@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def world(tmp_path: Path, postgres_url: str) -> Iterator[World]:
-    with first(tmp_path, postgres_url) as made:
+def world(tmp_path: Path, migrated_url: str) -> Iterator[World]:
+    with first(tmp_path, migrated_url) as made:
         yield made
 
 

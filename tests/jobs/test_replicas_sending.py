@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def world(tmp_path: Path, postgres_url: str) -> Iterator[World]:
-    with first(tmp_path, postgres_url) as made:
+def world(tmp_path: Path, migrated_url: str) -> Iterator[World]:
+    with first(tmp_path, migrated_url) as made:
         yield made
 
 
@@ -79,6 +79,32 @@ def test_nothing_is_sent_when_the_lease_ends_before_the_request_could(world: Wor
         assert SagaState.INTENT is world.incident.state
         assert [] == world.reverts()
         assert [] == world.slack.messages()
+
+
+class Shrinking:
+    """A lease that is long enough when the intent is written, and not any more when the request is to be made."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._answers = [True, False]
+
+    def lasts(self, item: str) -> bool:
+        return self._answers.pop(0) if self._answers else self._inner.lasts(item)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def test_nothing_is_sent_when_the_intent_took_too_long_to_write(world: World) -> None:
+    """It is known not to have been sent, and is tried again."""
+    tripped(world)
+    deps = replace(world.deps, claims=Shrinking(world.claims))
+    advance.run(deps, world.clock.now())
+    assert (SagaState.INTENT, [], 0) == (world.incident.state, world.reverts(), world.incident.saga.attempt)
+    world.clock.move(10 * SECOND)
+    rounds(world, 2)
+
+    assert (world.v1, 1) == (world.pointer(), len(world.reverts()))
 
 
 def test_nothing_is_sent_while_another_is_within_a_request(world: World) -> None:

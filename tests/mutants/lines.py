@@ -301,7 +301,7 @@ LINES = (
         tests=_SENDING,
     ),
     Line(
-        name="the lease outlasts the request",
+        name="the lease outlasts the request, asked right before it",
         file="jobs/advance.py",
         line="    if not deps.claims.lasts(prompt_item(saga.prompt_id)):\n",
         instead="    if False:\n",

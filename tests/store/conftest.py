@@ -22,10 +22,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def postgres_store(postgres_url: str) -> Iterator[Store]:
+def postgres_store(migrated_url: str) -> Iterator[Store]:
     """A database of its own on the tests' server."""
-    opened = Store(postgres_url)
-    opened.migrate()
+    opened = Store(migrated_url)
     yield opened
     opened.close()
 

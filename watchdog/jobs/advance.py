@@ -114,6 +114,8 @@ def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
     The one write: intent first, so that a start after a crash knows to read back. Whoever takes over from a process
     that is stopped in here has to wait for its end.
     """
+    if not deps.claims.lasts(prompt_item(incident.saga.prompt_id)):
+        return False  # it is prolonged any moment
     with deps.claims.sending(prompt_item(incident.saga.prompt_id)):
         return _send_claimed(deps, incident, now)
 
@@ -130,7 +132,8 @@ def _send_claimed(deps: Deps, incident: Incident, now: datetime) -> bool:
     saga = sending.saga
     # The last thing before the request: what is read and written before it may have taken any time.
     if not deps.claims.lasts(prompt_item(saga.prompt_id)):
-        return _again(deps, sending, "the claim on the prompt was about to run out", deps.clock.now())
+        why = "the claim on the prompt was about to run out"
+        return _again(deps, sending, why, deps.clock.now() + _RETRY_READ)
     try:
         deps.platform.promote(
             saga.prompt_id, saga.target_version_id, note=note_for(saga.id), revert_of=saga.bad_promotion_id
