@@ -117,8 +117,15 @@ LINES = (
     Line(
         name="a command is taken by one",
         file="store/commands.py",
-        line="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None)\n",
-        instead="    where = commands.c.id == command.id\n",
+        line="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None) & ~before.exists()\n",
+        instead="    where = (commands.c.id == command.id) & ~before.exists()\n",
+        tests=("tests/store/test_commands.py",),
+    ),
+    Line(
+        name="a command waits for those that were asked for earlier",
+        file="store/commands.py",
+        line="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None) & ~before.exists()\n",
+        instead="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None)\n",
         tests=("tests/store/test_commands.py",),
     ),
     # Whom it is about.
