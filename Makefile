@@ -27,9 +27,10 @@ test: $(VENV)/dev.stamp  ## all tests, on all cores
 test-fast: $(VENV)/dev.stamp  ## what is quick: no killed processes, no simulations
 	@$(BIN)/python -m pytest $(CORES) -m "not crash and not simulation and not acceptance"
 
-battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test notices; then 20 prompt-years of trouble, and replicas under kills
+battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test notices; then 20 prompt-years of trouble, all faults, and replicas
 	@$(BIN)/python -m tests.mutants
 	@$(BIN)/python -m tests.simulation --seed 1 --prompt-years 20
+	@for part in http pairs slack tcp late human clock kill; do $(BIN)/python -m tests.faults --part $$part --seed 1 || exit 1; done
 	@$(BIN)/python -m tests.replicas --count 2000 --stories 12 --seed 1
 
 soak: $(VENV)/dev.stamp  ## 1,000 prompt-years of trouble, from one seed: a day on one core

@@ -122,19 +122,24 @@ class World(ExitStack):
 
     Attributes:
         scopes: of the watchdog's token.
-        timeout_s: the client's deadline, in real seconds.
+        timeout_s: the client's deadline, in real seconds; slack_timeout_s: of one request to Slack.
         segment_by: label of a call by which the watchdog tells requests apart; empty for none.
+        store_of: opens the watchdog's database, by its URL; World closes it.
         lived: for how long v1 has been on production when the watchdog first looks.
-        between: address of a proxy through which the watchdog reaches the platform; empty for none.
+        between: address of a proxy through which the watchdog reaches the platform; empty for none. slack_between: the
+            same for Slack's Web API.
         database: address of an empty PostgreSQL database that replicas share; empty for a SQLite file.
     """
 
     folder: Path
     scopes: tuple[Scope, ...] = ALL_SCOPES
     timeout_s: float = 5.0
+    slack_timeout_s: float = 10.0
     segment_by: str = ""
     between: str = ""
+    slack_between: str = ""
     database: str = ""
+    store_of: Callable[[str], Store] = Store
     lived: timedelta = timedelta(days=2)
     # Acting on what begins late as well: most tests here are about anything but when it began.
     rules: RuleSet = field(
@@ -181,13 +186,18 @@ class World(ExitStack):
         options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s, segment_by=self.segment_by)
         client = PromptHelm(options, read_token=lambda: self.token, clock=self.own_clock, uniform=lambda: 0.5)
         self.callback(client.close)
-        store = Store(self.database or f"sqlite:///{self.folder / 'watch.db'}")
+        store = self.store_of(self.database or f"sqlite:///{self.folder / 'watch.db'}")
         self.callback(store.close)
         store.migrate()
         self.claims: Claims = Unshared()
         if store.is_shared:
             self.claims = Shared(store, name="one", lease=Lease())
-        slack = SlackNotifier(token=lambda: "xoxb-embedded", channel="C0DEMO0001", base_url=self.slack_url)
+        slack = SlackNotifier(
+            token=lambda: "xoxb-embedded",
+            channel="C0DEMO0001",
+            base_url=self.slack_between or self.slack_url,
+            timeout_s=self.slack_timeout_s,  # type: ignore[arg-type] - urllib takes parts of a second
+        )
         self.store = store
         self.pulse = tick.Pulse()
         self.deps = self.deps_with(client, slack)

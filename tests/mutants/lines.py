@@ -6,6 +6,7 @@ from tests.mutants.running import Line
 
 _ROLLBACK = ("tests/core/test_rollback.py",)
 _FAULTS = ("tests/jobs/test_saga_under_faults.py",)
+_CLOCKS = ("tests/jobs/test_clock_steps.py",)
 _GUARDS = ("tests/core/test_guards.py",)
 _COMMANDS = ("tests/jobs/test_commands.py",)
 _CLAIMS = ("tests/store/test_claims.py",)
@@ -84,6 +85,35 @@ LINES = (
         line="    return _OWN_NOTE.fullmatch(promotion.note) is not None and promotion.actor_type is not ActorType.USER\n",
         instead="    return _OWN_NOTE.fullmatch(promotion.note) is not None\n",
         tests=("tests/core/test_promotion.py",),
+    ),
+    # What is made of a clock that somebody sets.
+    Line(
+        name="settle goes by a clock that nobody sets",
+        file="jobs/advance.py",
+        line="            return now if saga.sent_at is None else saga.sent_at + deps.waits.lasted(_sent(saga))\n",
+        instead="            return now\n",
+        tests=_CLOCKS,
+    ),
+    Line(
+        name="a countdown goes by a clock that nobody sets",
+        file="jobs/advance.py",
+        line='            return saga.due_at - deps.waits.left(f"{saga.id} counts", saga.due_at, now, longest=whole)\n',
+        instead="            return now\n",
+        tests=_CLOCKS,
+    ),
+    Line(
+        name="no wait is longer than any of its kind",
+        file="jobs/waits.py",
+        line="wait if wait <= longest else _NONE",
+        instead="wait",
+        tests=_CLOCKS,
+    ),
+    Line(
+        name="a verification ends by the platform's clock",
+        file="jobs/verify.py",
+        line="deps.platform_time(now) >= incident.recovery_until",
+        instead="now >= incident.recovery_until",
+        tests=_CLOCKS,
     ),
     # One writer.
     Line(

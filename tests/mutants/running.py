@@ -7,9 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 _COPIED = ("watchdog", "tests", "rules", "pyproject.toml", "config.example.toml")
@@ -59,6 +64,17 @@ def mutated(text: str, line: Line) -> str:
 
 def try_mutant(line: Line) -> Caught:
     """Raises: LineGoneError."""
+    with mutant(line) as folder:
+        return _outcome(folder, line)
+
+
+@contextmanager
+def mutant(line: Line) -> Iterator[Path]:
+    """
+    The folder of a copy of the program with the line changed.
+
+    Raises: LineGoneError.
+    """
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
         for part in _COPIED:
@@ -69,7 +85,7 @@ def try_mutant(line: Line) -> Caught:
                 shutil.copy(source, folder / part)
         changed = folder / "watchdog" / line.file
         changed.write_text(mutated(changed.read_text(), line))
-        return _outcome(folder, line)
+        yield folder
 
 
 def _outcome(folder: Path, line: Line) -> Caught:

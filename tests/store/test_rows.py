@@ -26,12 +26,18 @@ from watchdog.store.outbox import Delivery
 from watchdog.store.watches import Baseline
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
 
     from sqlalchemy import Connection
 
     from watchdog.core.watch import Watch
     from watchdog.store.database import Store
+    from watchdog.store.outbox import Parcel
+
+
+def due_at(at: datetime) -> Callable[[Parcel], bool]:
+    return lambda parcel: parcel.next_at <= at
 
 
 def opened(connection: Connection) -> Watch:
@@ -273,13 +279,13 @@ def test_a_thread_is_delivered_in_order_and_does_not_hold_up_others(any_store: S
     with any_store.write() as connection:
         for key, thread in (("a1", "a"), ("a2", "a"), ("b1", "b")):
             outbox.put(connection, notice(key, thread))
-        first = outbox.next_parcel(connection, T0)
+        first = outbox.next_parcel(connection, due_at(T0))
         assert first is not None
         assert outbox.mark_sending(connection, first)
         outbox.mark_failed(connection, first, error="down", next_at=T0 + MINUTE, state=Delivery.NEW)
-        second = outbox.next_parcel(connection, T0)
+        second = outbox.next_parcel(connection, due_at(T0))
         assert second is not None
-        later = outbox.next_parcel(connection, T0 + MINUTE)
+        later = outbox.next_parcel(connection, due_at(T0 + MINUTE))
 
     assert ("a1", "b1") == (first.key, second.key)
     assert later is not None
@@ -290,7 +296,7 @@ def test_of_two_senders_one_gets_the_parcel(any_store: Store) -> None:
     """Compare-and-set on state and attempts."""
     with any_store.write() as connection:
         outbox.put(connection, notice())
-        parcel = outbox.next_parcel(connection, T0)
+        parcel = outbox.next_parcel(connection, due_at(T0))
         assert parcel is not None
         assert outbox.mark_sending(connection, parcel)
         assert not outbox.mark_sending(connection, parcel)
@@ -301,10 +307,10 @@ def test_a_dead_notice_lets_the_next_of_its_thread_pass(any_store: Store) -> Non
     with any_store.write() as connection:
         outbox.put(connection, notice("a1", "a"))
         outbox.put(connection, notice("a2", "a"))
-        first = outbox.next_parcel(connection, T0)
+        first = outbox.next_parcel(connection, due_at(T0))
         assert first is not None
         outbox.mark_failed(connection, first, error="refused", next_at=T0, state=Delivery.DEAD)
-        second = outbox.next_parcel(connection, T0)
+        second = outbox.next_parcel(connection, due_at(T0))
 
     assert second is not None
     assert "a2" == second.key

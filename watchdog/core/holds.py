@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ from watchdog.core import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+
+# Two threads that took the time one after the other differ by less.
+_SET_BACK = timedelta(minutes=1)
 
 
 class HoldKind(Enum):
@@ -70,6 +75,13 @@ class Hold:
     def in_force(self, at: datetime) -> bool:
         return self.ended_at is None and (self.until is None or at < self.until)
 
+    def silences(self, at: datetime) -> bool:
+        """
+        Whether people are spared what it is about. Not where our clock was set back to before it began: it would be
+        silent for who knows how long, and that nothing is written meanwhile must then be said.
+        """
+        return self.in_force(at) and at >= self.since - _SET_BACK
+
     def is_of(self, prompt_id: str) -> bool:
         return self.prompt_id in ("", prompt_id)
 
@@ -107,11 +119,11 @@ def why_held(holds: Sequence[Hold], thrown: Sequence[Thrown], prompt_id: str, at
 
 def snooze_of(holds: Sequence[Hold], prompt_id: str, at: datetime) -> Hold | None:
     """The snooze of this prompt that is in force; None where there is none."""
-    return next((h for h in holds if h.kind is HoldKind.SNOOZE and h.prompt_id == prompt_id and h.in_force(at)), None)
+    return next((h for h in holds if h.kind is HoldKind.SNOOZE and h.prompt_id == prompt_id and h.silences(at)), None)
 
 
 def is_muted(holds: Sequence[Hold], prompt_id: str, rule: str, at: datetime) -> bool:
     """Whether an alert by this rule is not told."""
     return any(
-        h.kind is HoldKind.MUTE and h.prompt_id == prompt_id and h.rule in ("", rule) and h.in_force(at) for h in holds
+        h.kind is HoldKind.MUTE and h.prompt_id == prompt_id and h.rule in ("", rule) and h.silences(at) for h in holds
     )

@@ -15,12 +15,12 @@ from watchdog.core import messages
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.promotion import Standing, note_for
 from watchdog.core.recovery import SETTLE
-from watchdog.core.rollback import Event, Record, SagaState, Send, Sight, Wait, next_step, unseen_step
+from watchdog.core.rollback import MOVING, Event, Record, SagaState, Send, Sight, Wait, next_step, unseen_step
 from watchdog.core.windows import window_start
 from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
 from watchdog.jobs import guarding, undoing
 from watchdog.jobs.frames import each_of_ours
-from watchdog.jobs.trouble import PATIENCE
+from watchdog.jobs.trouble import lasts
 from watchdog.store import incidents, intakes, journal, outbox, watches
 from watchdog.store.claims import prompt_item
 
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 _RETRY_READ = timedelta(seconds=5)
 _RETRY_SEND = timedelta(seconds=10)
 # However long the platform asks for: a wrong number must not leave the bad version on production.
-_LONGEST_QUIET_S = 600.0
+_LONGEST_PAUSE = timedelta(minutes=10)
 # The audit log is read from a little before the bad promotion, which must be in it.
 _BEFORE_BAD = timedelta(minutes=2)
 
@@ -53,7 +53,8 @@ def run(deps: Deps, now: datetime) -> int:
     Raises: StoreError.
     """
     with deps.store.read() as connection:
-        pending = incidents.due(connection, now)
+        moving = incidents.in_state(connection, MOVING)
+    pending = [incident for incident in moving if _is_due(deps, incident, now)]
     return each_of_ours(
         deps, pending, lambda i: i.saga.prompt_id, lambda i: _one(deps, i, now), action="advance_failed"
     )
@@ -69,11 +70,12 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
             extra={"action": "sight_failed", "incident_id": incident.id, "why": str(exc)},
         )
         return _blind(deps, incident, exc, now)
-    step = next_step(incident.saga, sight, now)
+    by_its_own = _its_own_time(deps, incident, now)
+    step = next_step(incident.saga, sight, by_its_own)
     match step:
         case Wait(until=until):
             with deps.store.write() as connection:
-                return incidents.postpone(connection, incident, until)
+                return incidents.postpone(connection, incident, now + (until - by_its_own))
         case Record(event=Event.INTENDED, why=why):
             return _count_out(deps, incident, why, now)
         case Record(event=event, why=why, audit_id=audit_id):
@@ -84,11 +86,11 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
 
 def _blind(deps: Deps, incident: Incident, exc: PlatformError, now: datetime) -> bool:
     """Try again later, for as long as it takes; and tell people when production has to wait for long."""
-    record = unseen_step(incident.saga, str(exc), now)
+    record = unseen_step(incident.saga, str(exc), _its_own_time(deps, incident, now))
     if record is not None:
         return _record(deps, incident, record.event, record.why, now)
     with deps.store.write() as connection:
-        if incident.state is not SagaState.CONFIRMED and now - _wanted_since(incident) >= PATIENCE:
+        if incident.state is not SagaState.CONFIRMED and lasts(_wanted_since(incident), now):
             watch = watches.find_watch(connection, incident.watch_id)
             if watch is not None:
                 outbox.put(connection, messages.blind(incident, watch, str(exc), now))
@@ -134,6 +136,9 @@ def _send_claimed(deps: Deps, incident: Incident, now: datetime) -> bool:
     if not deps.claims.lasts(prompt_item(saga.prompt_id)):
         why = "the claim on the prompt was about to run out"
         return _again(deps, sending, why, deps.clock.now() + _RETRY_READ)
+    deps.waits.begin(_sent(saga))
+    # Whatever is done to our clock meanwhile: what became of it is looked at as soon as it is over.
+    _is_due(deps, sending, now)
     try:
         deps.platform.promote(
             saga.prompt_id, saga.target_version_id, note=note_for(saga.id), revert_of=saga.bad_promotion_id
@@ -218,6 +223,33 @@ def _hold(connection: Connection, incident: Incident, refused: Refusal, watch: W
     return True
 
 
+def _is_due(deps: Deps, incident: Incident, now: datetime) -> bool:
+    return deps.waits.over(incident.id, incident.next_at, now, longest=max(_LONGEST_PAUSE, incident.saga.settle))
+
+
+def _its_own_time(deps: Deps, incident: Incident, now: datetime) -> datetime:
+    """
+    What a rollback takes for the time when it counts how long it has waited: that of its own row, carried on by a clock
+    that nobody sets. A request may be applied late by the true time, and people may stop a countdown by the true time,
+    whatever our wall clock shows meanwhile. A process that did not see the request leave waits anew.
+    """
+    saga = incident.saga
+    match saga.state:
+        case SagaState.SENDING:
+            return now if saga.sent_at is None else saga.sent_at + deps.waits.lasted(_sent(saga))
+        case SagaState.PROMOTED | SagaState.CONFIRMED:
+            return now if saga.promoted_at is None else saga.promoted_at + deps.waits.lasted(f"{saga.id} promoted")
+        case SagaState.COUNTDOWN if saga.due_at is not None:
+            whole = max(timedelta(0), saga.due_at - incident.opened_at)
+            return saga.due_at - deps.waits.left(f"{saga.id} counts", saga.due_at, now, longest=whole)
+        case _:
+            return now
+
+
+def _sent(saga: Saga) -> str:
+    return f"{saga.id} sent {saga.attempt}"
+
+
 def _wanted_since(incident: Incident) -> datetime:
     """Since when it has been time to send; a countdown is in no hurry before its end."""
     return incident.intended_at or incident.saga.due_at or incident.opened_at
@@ -229,7 +261,7 @@ def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:
         if not incidents.record(connection, incident, Event.NOT_SENT, at=at, why=why):
             return False
         watch = watches.find_watch(connection, incident.watch_id)
-        if watch is not None and at - _wanted_since(incident) >= PATIENCE:
+        if watch is not None and lasts(_wanted_since(incident), at):
             outbox.put(connection, messages.blind(incident, watch, why, deps.clock.now()))
     deps.bell.sender.set()
     return True
@@ -282,12 +314,12 @@ def _begin_verification(deps: Deps, connection: Connection, incident: Incident, 
             last_record_at=None,
         ),
     )
-    until = now + SETTLE + deps.terms.recovery_deadline + lag
+    until = since + SETTLE + deps.terms.recovery_deadline + lag
     incidents.record_recovery(
         connection, incident, Recovery.VERIFYING, at=now, why="waiting for calls of the restored version", until=until
     )
 
 
 def _pause(exc: PlatformError, usual: timedelta) -> timedelta:
-    asked_s = min(exc.retry_after_s or 0.0, _LONGEST_QUIET_S)
+    asked_s = min(exc.retry_after_s or 0.0, _LONGEST_PAUSE.total_seconds())
     return max(usual, timedelta(seconds=asked_s))

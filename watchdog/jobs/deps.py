@@ -12,6 +12,7 @@ from watchdog.jobs.beats import Beats
 from watchdog.jobs.claims import Unshared
 from watchdog.jobs.panels import Panels
 from watchdog.jobs.platform_clock import PlatformClock
+from watchdog.jobs.waits import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -155,3 +156,8 @@ class Deps:
     @cached_property
     def platform_clock(self) -> PlatformClock:
         return PlatformClock(self.clock)
+
+    @cached_property
+    def waits(self) -> Waits:
+        """How long rollbacks and notices have waited, whatever is done to our wall clock."""
+        return Waits(self.clock)

@@ -45,7 +45,8 @@ def counts(
             of_prompt=incidents.reverts_since(connection, now - _EVER, prompt_id=watch.prompt_id),
         ),
         limits=deps.terms.limits,
-        left_at=watch.control_until,
+        # It left by the platform's clock; here it is compared with ours, which may have been set.
+        left_at=watch.control_until + (now - deps.platform_time(now)),
     )
 
 

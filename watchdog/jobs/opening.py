@@ -82,7 +82,7 @@ def _guarded(
     refused = guarding.may_not_begin(deps, connection, watch, incident_id(watch.promotion), target, now)
     if refused is not None:
         event = Event.HELD
-    elif (refused := too_old(watch.control_until, deps.terms.limits, now)) is not None:
+    elif (refused := too_old(watch.control_until, deps.terms.limits, deps.platform_time(now))) is not None:
         event = Event.ASKED
     _open(deps, connection, watch, readings, target, versions, event, refused, now)
 

@@ -29,7 +29,7 @@ _FIRST_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = timedelta(minutes=5)
 _WORTH_MENDING = timedelta(hours=24)
 # The receiver is believed when it asks for quiet, but a wrong number must not silence an alert.
-_LONGEST_QUIET_S = 600.0
+_LONGEST_QUIET = timedelta(minutes=10)
 
 
 def run(deps: Deps, now: datetime) -> int:
@@ -48,7 +48,9 @@ def run(deps: Deps, now: datetime) -> int:
     while True:
         deps.beats.come_round()
         with deps.store.read() as connection:
-            parcel = outbox.next_parcel(connection, now, wanted=wanted if deps.claims.shared else None)
+            parcel = outbox.next_parcel(
+                connection, lambda waiting: wanted(waiting.notice.thread) and _is_due(deps, waiting, now)
+            )
         if parcel is None:
             return sent
         item = outbox_item(parcel.notice.thread)
@@ -76,6 +78,12 @@ def _send(deps: Deps, parcel: Parcel, now: datetime) -> bool | None:
     return _deliver(deps, parcel, Posted(channel=found[0], ts=found[1]) if found else None, now)
 
 
+def _is_due(deps: Deps, parcel: Parcel, now: datetime) -> bool:
+    """What was never tried waits for what was asked for when it was put in, such as the end of a snooze."""
+    asked = parcel.next_at - parcel.created_at if parcel.attempts == 0 else timedelta(0)
+    return deps.waits.over(parcel.key, parcel.next_at, now, longest=max(_LONGEST_QUIET, asked))
+
+
 def _deliver(deps: Deps, parcel: Parcel, root: Posted | None, now: datetime) -> bool:
     maybe_sent = parcel.state is Delivery.SENDING
     try:
@@ -85,7 +93,7 @@ def _deliver(deps: Deps, parcel: Parcel, root: Posted | None, now: datetime) -> 
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(parcel.attempts, 10))
         if exc.retry_after_s is not None:
             # Never none at all: what is due at once would be sent again and again within this very run.
-            pause = max(_FIRST_PAUSE, timedelta(seconds=min(exc.retry_after_s, _LONGEST_QUIET_S)))
+            pause = max(_FIRST_PAUSE, timedelta(seconds=min(exc.retry_after_s, _LONGEST_QUIET.total_seconds())))
         with deps.store.write() as connection:
             outbox.mark_failed(connection, parcel, error=str(exc), next_at=now + pause, state=state)
         level = logging.ERROR if exc.permanent else logging.WARNING

@@ -21,14 +21,21 @@ log = logging.getLogger(__name__)
 PATIENCE = timedelta(minutes=2)
 
 
+def lasts(since: datetime, now: datetime) -> bool:
+    """
+    Whether it has lasted for too long to be kept from people. Where our clock was set back it began in the future:
+    told too early is better than told in a year.
+    """
+    return abs(now - since) >= PATIENCE
+
+
 def note_trouble(deps: Deps, watch: Watch, why: str, now: datetime) -> None:
     """The watch holds for this reason."""
     log.warning("the watch holds", extra={"action": "watch_holds", "watch_id": watch.id, "why": why})
     held = replace(watch, trouble=why, trouble_since=watch.trouble_since or now)
     with deps.store.write() as connection:
         watches.set_trouble(connection, watch.id, why, held.trouble_since)
-        lasts = held.trouble_since is not None and now - held.trouble_since >= PATIENCE
-        if lasts and quieting.snooze(connection, watch.prompt_id, now) is None:
+        if lasts(held.trouble_since or now, now) and quieting.snooze(connection, watch.prompt_id, now) is None:
             outbox.put(connection, watch_messages.holding(held, now))
     deps.bell.sender.set()
 
@@ -40,14 +47,14 @@ def clear_trouble(deps: Deps, watch: Watch, now: datetime) -> None:
     log.info("the watch goes on", extra={"action": "watch_resumed", "watch_id": watch.id})
     with deps.store.write() as connection:
         watches.set_trouble(connection, watch.id, "", None)
-        if now - watch.trouble_since >= PATIENCE and quieting.snooze(connection, watch.prompt_id, now) is None:
+        if lasts(watch.trouble_since, now) and quieting.snooze(connection, watch.prompt_id, now) is None:
             outbox.put(connection, watch_messages.resumed(watch, now))
     deps.bell.sender.set()
 
 
 def tell_blind(deps: Deps, since: datetime, why: str, now: datetime) -> None:
     """Promotions cannot be seen, and have not been for a while."""
-    if now - since >= PATIENCE:
+    if lasts(since, now):
         with deps.store.write() as connection:
             outbox.put(connection, messages.blind_to_promotions(deps.platform.name, since, why, now))
         deps.bell.sender.set()
@@ -55,7 +62,7 @@ def tell_blind(deps: Deps, since: datetime, why: str, now: datetime) -> None:
 
 def tell_seeing(deps: Deps, since: datetime, now: datetime) -> None:
     """Promotions can be seen again."""
-    if now - since >= PATIENCE:
+    if lasts(since, now):
         with deps.store.write() as connection:
             outbox.put(connection, messages.seeing_promotions(deps.platform.name, since, now))
         deps.bell.sender.set()

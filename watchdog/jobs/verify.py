@@ -90,7 +90,7 @@ def _assess(deps: Deps, incident: Incident, watch: Watch, now: datetime) -> Asse
     with deps.store.write() as connection:
         intakes.seal(connection, incident.id, sealed_until)
     gauges = gauges_of(panel, tripped, watch.candidate)
-    overdue = incident.recovery_until is not None and now >= incident.recovery_until
+    overdue = incident.recovery_until is not None and deps.platform_time(now) >= incident.recovery_until
     finding = assess(panel, gauges, windows, overdue=overdue, peers_worse=peers_worse, rejected=intake.rejected)
     return Assessed(
         finding=finding,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select, update
 
 from watchdog.core.incident import Incident, Recovery
-from watchdog.core.rollback import MOVING, Event, Saga, SagaState, after
+from watchdog.core.rollback import Event, Saga, SagaState, after
 from watchdog.core.windows import Summary
 from watchdog.store.events import record_event
 from watchdog.store.rows import add
@@ -156,12 +156,6 @@ def record_recovery(
 def postpone(connection: Connection, incident: Incident, until: datetime) -> bool:
     """Nothing is to be done before `until`."""
     return _compare_and_set(connection, incident, {"next_at": until, "token": incident.token + 1})
-
-
-def due(connection: Connection, now: datetime) -> tuple[Incident, ...]:
-    """Incidents whose rollback has a next step now."""
-    states = [state.value for state in MOVING]
-    return _read(connection, select(incidents).where(incidents.c.state.in_(states), incidents.c.next_at <= now))
 
 
 def in_state(connection: Connection, states: Iterable[SagaState]) -> tuple[Incident, ...]:

@@ -68,20 +68,21 @@ def put(connection: Connection, notice: Notice, *, not_before: datetime | None =
     return rows.add(connection, outbox, values)
 
 
-def next_parcel(connection: Connection, now: datetime, *, wanted: Callable[[str], bool] | None = None) -> Parcel | None:
+def next_parcel(connection: Connection, is_due: Callable[[Parcel], bool]) -> Parcel | None:
     """
     The next notice to deliver: in order within a thread, and a thread whose head must wait does not hold up others.
 
     Args:
-        wanted: says of a thread whether it is to be looked at; None for all.
+        is_due: whether a thread's head may be sent now.
     """
     heads: set[str] = set()
     for row in connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq)):
         if row.thread in heads:
             continue
         heads.add(row.thread)
-        if row.next_at <= now and (wanted is None or wanted(row.thread)):
-            return _parcel_of(row)
+        head = _parcel_of(row)
+        if is_due(head):
+            return head
     return None
 
 
