@@ -124,6 +124,7 @@ class Battery:
         )
         self.deps = self.where.deps()
         self.stack.callback(self.deps.store.close)
+        self.stack.callback(self.deps.platform.close)
         self.deps.store.migrate()
         self.cases = Cases(self.platform.admin, self.deps)
         self.cases.add_stories(self.stories)
