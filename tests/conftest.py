@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import postgres as servers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,3 +27,31 @@ def _logging_as_it_was() -> Iterator[None]:
     for logger in logging.Logger.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Address of a PostgreSQL server of our own, started when the first test wants one."""
+    with servers.server() as address:
+        yield address
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """An empty database on it."""
+    with servers.database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> Iterator[str]:
+    """Name of a database on it that has all tables."""
+    with servers.template(postgres) as name:
+        yield name
+
+
+@pytest.fixture
+def migrated_url(postgres: str, postgres_template: str) -> Iterator[str]:
+    """A database on it with all tables and no row."""
+    with servers.database(postgres, template=postgres_template) as url:
+        yield url

@@ -19,6 +19,7 @@ from watchdog.embedded.server import EmbeddedPlatform
 from watchdog.embedded.slack_workspace import SlackWorkspace
 from watchdog.embedded.tokens import Scope
 from watchdog.jobs import advance, commands, detect, send, tick
+from watchdog.jobs.claims import Lease, Shared, Unshared
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from watchdog.core.incident import Incident
     from watchdog.core.watch import Watch
     from watchdog.embedded.slack_workspace import Message
+    from watchdog.jobs.claims import Claims
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import PromptPlatform
 
@@ -126,6 +128,7 @@ class World(ExitStack):
         lived: for how long v1 has been on production when the watchdog first looks.
         between: address of a proxy through which the watchdog reaches the platform; empty for none. slack_between: the
             same for Slack's Web API.
+        database: address of an empty PostgreSQL database that replicas share; empty for a SQLite file.
     """
 
     folder: Path
@@ -135,6 +138,7 @@ class World(ExitStack):
     segment_by: str = ""
     between: str = ""
     slack_between: str = ""
+    database: str = ""
     store_of: Callable[[str], Store] = Store
     lived: timedelta = timedelta(days=2)
     # Acting on what begins late as well: most tests here are about anything but when it began.
@@ -182,9 +186,12 @@ class World(ExitStack):
         options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s, segment_by=self.segment_by)
         client = PromptHelm(options, read_token=lambda: self.token, clock=self.own_clock, uniform=lambda: 0.5)
         self.callback(client.close)
-        store = self.store_of(f"sqlite:///{self.folder / 'watch.db'}")
+        store = self.store_of(self.database or f"sqlite:///{self.folder / 'watch.db'}")
         self.callback(store.close)
         store.migrate()
+        self.claims: Claims = Unshared()
+        if store.is_shared:
+            self.claims = Shared(store, name="one", lease=Lease())
         slack = SlackNotifier(
             token=lambda: "xoxb-embedded",
             channel="C0DEMO0001",
@@ -194,6 +201,7 @@ class World(ExitStack):
         self.store = store
         self.pulse = tick.Pulse()
         self.deps = self.deps_with(client, slack)
+        self.claims.begin(self.deps)
         if wrap is not None:
             self.deps = wrap(self.deps)  # type: ignore[assignment]
 
@@ -204,6 +212,7 @@ class World(ExitStack):
             notifier=notifier,
             clock=self.own_clock,
             standing=Standing(policy=Policy(rules=self.rules, terms=self.terms)),
+            claims=self.claims,
         )
 
     def calls(
@@ -250,6 +259,7 @@ class World(ExitStack):
     def tick(self) -> None:
         """Everything that is due, in the daemon's order."""
         detect.run(self.deps, self.own_clock.now())
+        self.claims.look(self.deps)
         for name, stage in tick.STAGES:
             if name == "verify":
                 self.act()
@@ -259,7 +269,9 @@ class World(ExitStack):
 
     def look(self) -> None:
         """As the daemon does: no stage's failure comes out."""
+        self.claims.look(self.deps)
         tick.run(self.deps, self.pulse)
+        self.claims.look(self.deps)
         self.act()
 
     def act(self) -> None:

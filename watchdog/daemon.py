@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from watchdog.core.vitals import status_line
+from watchdog.errors import StoreError
 from watchdog.jobs import record
 from watchdog.jobs.schedule import Schedule
 from watchdog.server.health import Health, HealthServer
@@ -65,6 +66,7 @@ class Daemon:
                 under = {"config_sha256": policy.terms.config_digest, "rules": policy.rules.digest}
                 audit.note(connection, "started", at=now, detail={**under, "made_by": record.made_by()})
             record.log_head(self.deps.store, "started")
+            self.deps.claims.begin(self.deps)
         except BaseException:
             self._lock.__exit__()
             raise
@@ -81,6 +83,7 @@ class Daemon:
         if self.server is not None:
             self.server.__exit__()
         self.schedule.stop()
+        self._give_up_claims()
         self.deps.platform.close()
         if self.deps.status_pages is not None:
             self.deps.status_pages.close()
@@ -89,6 +92,13 @@ class Daemon:
         self.deps.store.close()
         self._lock.__exit__()
         log.info("stopped", extra={"action": "stopped"})
+
+    def _give_up_claims(self) -> None:
+        """The others need not wait for the leases to run out; a database that is gone must not keep us here."""
+        try:
+            self.deps.claims.end()
+        except StoreError as exc:
+            log.warning("the claims run out by themselves", extra={"action": "claims_left", "why": str(exc)})
 
     def _status(self) -> str:
         return status_line(self.schedule.vitals(), self.deps.platform.name)

@@ -15,7 +15,8 @@ Every error this program raises on purpose.
     │   ├── StoreBusy         another process held the lock for longer than we wait
     │   ├── StoreUnusable     read-only, full, damaged or unreachable
     │   ├── SchemaTooNew      written by a newer version of this program
-    │   └── DaemonRunning     a second daemon on the same SQLite file
+    │   ├── DaemonRunning     a second daemon on the same SQLite file
+    │   └── ClaimLost         another replica works at it now: nothing was written
     ├── NotifyError           a notice could not be delivered; says whether trying again can help
     └── AddressInUse          a loopback port that we were told to listen on is taken
 
@@ -146,6 +147,10 @@ class SchemaTooNew(StoreError):  # noqa: N818
 
 class DaemonRunning(StoreError):  # noqa: N818
     """Another daemon holds this SQLite file."""
+
+
+class ClaimLost(StoreError):  # noqa: N818
+    """The claim on a piece of work is another replica's by now, or ran out. Nothing of the transaction was written."""
 
 
 class NotifyError(WatchdogError):

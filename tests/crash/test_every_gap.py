@@ -51,8 +51,8 @@ class MortalStore:
         self._store, self._fate = store, fate
 
     @contextmanager
-    def write(self) -> Iterator[Any]:
-        with self._store.write() as connection:
+    def write(self, **given: Any) -> Iterator[Any]:
+        with self._store.write(**given) as connection:
             yield connection
             self._fate.step()  # everything is written and nothing is committed
         self._fate.step()

@@ -45,8 +45,8 @@ class Dying:
             yield page
 
     @contextmanager
-    def write(self) -> Iterator[Any]:
-        with self.inner.write() as connection:
+    def write(self, **given: Any) -> Iterator[Any]:
+        with self.inner.write(**given) as connection:
             yield connection
             self._step()
 

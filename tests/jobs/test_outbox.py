@@ -239,8 +239,8 @@ class Observed:
     after_commit: Callable[[], None]
 
     @contextmanager
-    def write(self) -> Iterator[Any]:
-        with self.inner.write() as connection:
+    def write(self, **given: Any) -> Iterator[Any]:
+        with self.inner.write(**given) as connection:
             yield connection
         self.after_commit()
 

@@ -9,6 +9,8 @@ _FAULTS = ("tests/jobs/test_saga_under_faults.py",)
 _CLOCKS = ("tests/jobs/test_clock_steps.py",)
 _GUARDS = ("tests/core/test_guards.py",)
 _COMMANDS = ("tests/jobs/test_commands.py",)
+_CLAIMS = ("tests/store/test_claims.py",)
+_SENDING = ("tests/jobs/test_replicas_sending.py",)
 
 LINES = (
     # What is looked at before a request.
@@ -145,8 +147,15 @@ LINES = (
     Line(
         name="a command is taken by one",
         file="store/commands.py",
-        line="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None)\n",
-        instead="    where = commands.c.id == command.id\n",
+        line="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None) & ~before.exists()\n",
+        instead="    where = (commands.c.id == command.id) & ~before.exists()\n",
+        tests=("tests/store/test_commands.py",),
+    ),
+    Line(
+        name="a command waits for those that were asked for earlier",
+        file="store/commands.py",
+        line="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None) & ~before.exists()\n",
+        instead="    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None)\n",
         tests=("tests/store/test_commands.py",),
     ),
     # Whom it is about.
@@ -246,8 +255,8 @@ LINES = (
     Line(
         name="a notice is put in once",
         file="store/outbox.py",
-        line="    if connection.execute(select(outbox.c.seq).where(outbox.c.key == notice.key)).first() is not None:\n        return False\n",
-        instead="",
+        line="    return rows.add(connection, outbox, values)\n",
+        instead="    return rows.add(connection, outbox, values) or True\n",
         tests=("tests/store/test_rows.py",),
     ),
     Line(
@@ -256,5 +265,97 @@ LINES = (
         line="        follow_redirects=False,\n",
         instead="        follow_redirects=True,\n",
         tests=("tests/platforms/test_http_faults.py",),
+    ),
+    # Several replicas.
+    Line(
+        name="every write is checked against the claim",
+        file="store/claims.py",
+        line="    if connection.execute(query.with_for_update(of=claims)).first() is None:\n",
+        instead="    if False:\n",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="a claim is held from the check to the commit",
+        file="store/claims.py",
+        line="    if connection.execute(query.with_for_update(of=claims)).first() is None:\n",
+        instead="    if connection.execute(query).first() is None:\n",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="the claim's token",
+        file="store/claims.py",
+        line="        claims.c.token == claim.token,\n",
+        instead="",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="the end of the lease, by the database's clock",
+        file="store/claims.py",
+        line="        type_coerce(claims.c.lease_until, BigInteger) > _now(),\n",
+        instead="",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="the schema, in each transaction",
+        file="store/claims.py",
+        line='        text("(SELECT version_num FROM alembic_version) = :head").bindparams(head=HEAD),\n',
+        instead="",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="only what is free is taken",
+        file="store/claims.py",
+        line="            .where(claims.c.item.in_(chunk), until <= _now())\n",
+        instead="            .where(claims.c.item.in_(chunk))\n",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="what another is taking is passed over",
+        file="store/claims.py",
+        line="            .limit(most - len(taken))\n            .with_for_update(skip_locked=True)\n",
+        instead="            .limit(most - len(taken))\n            .with_for_update()\n",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="no takeover while the sender's session lives",
+        file="store/claims.py",
+        line="            if not _try_lock(connection, row.item) and patient:\n",
+        instead="            if False:\n",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="who counts waits for who is counting",
+        file="store/claims.py",
+        line="    if counting:\n",
+        instead="    if False:\n",
+        tests=_CLAIMS,
+    ),
+    Line(
+        name="the guards are counted one after another",
+        file="jobs/advance.py",
+        line="    with deps.store.write(counting=True) as connection:\n        watch = watches.find_watch(",
+        instead="    with deps.store.write() as connection:\n        watch = watches.find_watch(",
+        tests=_SENDING,
+    ),
+    Line(
+        name="the lease outlasts the request, asked right before it",
+        file="jobs/advance.py",
+        line="    if not deps.claims.lasts(prompt_item(saga.prompt_id)):\n",
+        instead="    if False:\n",
+        tests=_SENDING,
+    ),
+    Line(
+        name="the lock of the sender's session",
+        file="jobs/advance.py",
+        line="    with deps.claims.sending(prompt_item(incident.saga.prompt_id)):\n",
+        instead="    if True:\n",
+        tests=_SENDING,
+    ),
+    Line(
+        name="what was kept in memory is dropped with the claim",
+        file="jobs/claims.py",
+        line="            deps.forget(rows.watches_of(connection, [claim.item for claim in taken]))\n",
+        instead="            pass\n",
+        tests=("tests/jobs/test_replicas.py",),
     ),
 )

@@ -219,3 +219,11 @@ def test_a_port_that_is_taken_stops_nothing_and_is_had_later(asked: Asked, caplo
             assert 200 == httpx.get(url, trust_env=False).status_code
         finally:
             waiting.__exit__()
+
+
+def test_a_replica_says_how_much_it_has_a_claim_on(asked: Asked) -> None:
+    """Absent where there is one daemon only, which has everything."""
+    assert not any(name == "promptwatch_claims_held" for name, *_ in samples(asked.health().metrics().body.decode()))
+    asked.vitals = replace(WELL, claims=12)
+
+    assert 12.0 == samples(asked.health().metrics().body.decode())["promptwatch_claims_held",]

@@ -78,9 +78,9 @@ class MortalStore:
         self._store, self._weather = store, weather
 
     @contextmanager
-    def write(self) -> Iterator[Any]:
+    def write(self, **given: Any) -> Iterator[Any]:
         fate = self._weather.of_commit()
-        with self._store.write() as connection:
+        with self._store.write(**given) as connection:
             yield connection
             if fate is Fault.CRASH_BEFORE:
                 raise Crash

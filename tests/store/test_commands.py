@@ -97,6 +97,17 @@ def test_a_command_comes_back_as_it_went_in_and_with_its_answer(any_store: Store
         assert (expected,) == commands.about(connection, "incident")
 
 
+def test_a_command_waits_for_those_that_were_asked_for_earlier(any_store: Store) -> None:
+    """`hold` and then `resume` must not end on hold, whoever executes them."""
+    first, second = wanted(CommandKind.HOLD, subject=""), wanted(CommandKind.RESUME, subject="")
+    with any_store.write() as connection:
+        commands.ask(connection, first)
+        commands.ask(connection, second)
+        assert not commands.take(connection, second, T0)
+        assert commands.take(connection, first, T0)
+        assert commands.take(connection, second, T0)
+
+
 def test_two_processes_execute_each_command_once(any_store: Store) -> None:
     """On SQLite they queue; on PostgreSQL the second waits for the row, and finds it taken."""
     with any_store.write() as connection:

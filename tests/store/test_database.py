@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
@@ -16,15 +17,16 @@ from sqlalchemy import Column, MetaData, String, Table, Text, create_engine, ins
 from tests.builders import T0, promotion
 from watchdog.core.promotion import Standing
 from watchdog.errors import DaemonRunning, SchemaTooNew, StoreBusy, StoreUnusable
-from watchdog.store import journal, tables, watches
+from watchdog.store import audit, journal, watches
 from watchdog.store.database import Store
 from watchdog.store.engine import SingleDaemon, wal_is_safe
 from watchdog.store.schema import HEAD, alembic_config
 from watchdog.store.tables import Instant, metadata
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from sqlalchemy import Connection
 
+MIGRATIONS = Path(__file__).parents[2] / "watchdog" / "store" / "migrations" / "versions"
 # Reads a number, and writes it back one higher: what a lost update would show.
 COUNT = """
 import sys
@@ -39,7 +41,7 @@ for _ in range(50):
 
 
 def test_updates_by_several_processes_are_never_lost(store: Store) -> None:
-    """The driver's default transactions would lose most of them without an error."""
+    """SQLite: the driver's default transactions would lose most of them without an error."""
     with store.write() as connection:
         connection.execute(text("CREATE TABLE counter (n INTEGER)"))
         connection.execute(text("INSERT INTO counter VALUES (0)"))
@@ -50,7 +52,7 @@ def test_updates_by_several_processes_are_never_lost(store: Store) -> None:
         assert 150 == connection.execute(text("SELECT n FROM counter")).scalar_one()
 
 
-def test_the_migrations_lead_to_the_tables_that_the_code_uses(store: Store) -> None:
+def test_the_migrations_lead_to_the_tables_that_the_code_uses(any_store: Store) -> None:
     """A column that is added to one and not the other is found here."""
 
     def same_type(
@@ -58,72 +60,101 @@ def test_the_migrations_lead_to_the_tables_that_the_code_uses(store: Store) -> N
     ) -> bool | None:
         return False if isinstance(wanted, Instant) else None
 
-    engine = create_engine(store.url)
+    engine = create_engine(any_store.url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": same_type})
         assert [] == compare_metadata(context, metadata)
     engine.dispose()
 
 
-def test_migrating_twice_changes_nothing(store: Store) -> None:
+def test_migrating_twice_changes_nothing(any_store: Store) -> None:
     """Every start does it."""
-    store.migrate()
+    any_store.migrate()
 
-    assert (HEAD, HEAD) == store.revision()
+    assert (HEAD, HEAD) == any_store.revision()
 
 
-def test_a_watch_of_an_earlier_schema_goes_on_with_its_whole_budget(tmp_path: Path) -> None:
-    """Migrated from each schema that was ever released, with rows in it."""
-    url = f"sqlite:///{tmp_path / 'watch.db'}"
-    engine = create_engine(url)
+RELEASED = sorted(path.name[:4] for path in MIGRATIONS.glob("0*.py"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database without a table."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'watch.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+def test_every_released_schema_is_known() -> None:
+    """What is migrated from below is what is there."""
+    assert [f"{n:04}" for n in range(1, len(RELEASED) + 1)] == RELEASED
+    assert HEAD == RELEASED[-1]
+
+
+@pytest.mark.parametrize("released", RELEASED)
+def test_a_watch_of_an_earlier_schema_goes_on_with_its_whole_budget(empty_url: str, released: str) -> None:
+    """Migrated from each schema that was ever released, with rows in it, on both databases."""
+    engine = create_engine(empty_url)
     with engine.begin() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, released)
         moved = promotion()
         journal.record_promotion(connection, moved, Standing.ON_WATCH)
-        released = {column["name"] for column in inspect(connection).get_columns("watches")}
-        columns = [c for c in tables.watches.columns if c.name in released]
+        columns = _columns(connection, "watches")
         values = {c.name: "x" if isinstance(c.type, String | Text) else 0 for c in columns}
-        connection.execute(
-            insert(Table("watches", MetaData(), *(Column(c.name, c.type) for c in columns))),
-            [
-                {
-                    **values,
-                    "promotion_id": moved.id,
-                    "candidate": {},
-                    "readings": [],
-                    "most": "revert",
-                    "state": "watching",
-                    "verdict": "ok",
-                    "opened_at": T0,
-                    "control_until": T0,
-                    "first_call_at": T0,
-                    "judged_until": T0,
-                    "trouble_since": None,
-                    "ended_at": None,
-                }
-            ],
-        )
+        said = {
+            "promotion_id": moved.id,
+            "candidate": {},
+            "readings": [],
+            "calibration": {},
+            "ledger": [],
+            "most": "revert",
+            "state": "watching",
+            "verdict": "ok",
+            "alpha_left": 1.0,
+            "opened_at": T0,
+            "control_until": T0,
+            "first_call_at": T0,
+            "judged_until": T0,
+            "week_read_to": None,
+            "trouble_since": None,
+            "ended_at": None,
+        }
+        row = values | {name: value for name, value in said.items() if name in values}
+        connection.execute(insert(Table("watches", MetaData(), *(Column(c.name, c.type) for c in columns))), [row])
+        events = Table("events", MetaData(), *(Column(c.name, c.type) for c in _columns(connection, "events")))
+        event = {"seq": 1, "subject": "x", "at": T0, "event": "opened", "from_state": "", "to_state": "watching"}
+        connection.execute(insert(events), [{**event, "detail": "since the first schema"}])
     engine.dispose()
-    store = Store(url)
+    store = Store(empty_url)
     store.migrate()
 
     with store.read() as connection:
         watch = watches.open_watches(connection)[0]
+        chain = audit.checked(connection)
     assert (1.0, {}) == (watch.alpha_left, watch.calibration)
+    # What was written since there is a chain has entries of its own: one that was slipped in beside it is found.
+    assert (released >= "0005") == (chain.broken is not None)
     assert HEAD == store.revision()[0]
     store.close()
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(store: Store) -> None:
+def _columns(connection: Connection, name: str) -> list[Column[Any]]:
+    """Of a table as it is in this database, with the types by which the program writes."""
+    there = {column["name"] for column in inspect(connection).get_columns(name)}
+    return [c for c in metadata.tables[name].columns if c.name in there]
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(any_store: Store) -> None:
     """It says to upgrade."""
-    with store.write() as connection:
+    with any_store.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(SchemaTooNew, match="upgrade prompt-watchdog"):
-        store.migrate()
-    assert "9999" == store.revision()[0]
+        any_store.migrate()
+    assert "9999" == any_store.revision()[0]
 
 
 def test_a_locked_database_says_so(store: Store, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from watchdog.core.guards import Limits
 from watchdog.core.rules import Action
 from watchdog.core.terms import Evidence, Terms
 from watchdog.errors import NotifyError
+from watchdog.jobs.claims import Lease, Shared, Unshared
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.jobs.kill_switch import KillSwitch
 from watchdog.jobs.reload import Offer
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from watchdog.clock import Clock
     from watchdog.config.settings import PlatformSettings, Settings, SlackSettings
+    from watchdog.jobs.claims import Claims
     from watchdog.notify.protocol import Notifier
     from watchdog.notify.slack import SlackNotifier
     from watchdog.platforms.heartbeat import HttpHeartbeat
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 
 # Beside a SQLite database.
 HOLD_FILE = "hold"
+# How a replica is called; its host's name where this is not set.
+REPLICA_VARIABLE = "PROMPTWATCH_REPLICA"
+_LONGEST_NAME = 100
 # A proxy may hold a request for as long again as we waited for it, and no less than this is safe.
 _SETTLE_FLOOR = timedelta(seconds=30)
 
@@ -49,8 +55,9 @@ def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock:
     Raises: ConfigError: a secret that does not resolve, or an option that cannot be used. StoreError.
     """
     clock = clock or SystemClock()
+    store = Store(settings.store.read_url(env))
     return Deps(
-        store=Store(settings.store.read_url(env)),
+        store=store,
         platform=platform_of(settings, env, clock),
         notifier=notifier_of(settings, env, console),
         clock=clock,
@@ -58,7 +65,16 @@ def deps_of(settings: Settings, env: Mapping[str, str], console: Console, clock:
         status_pages=status_pages_of(settings, clock),
         thrown=kill_switch_of(settings, env).thrown,
         dead_mans_switch=heartbeat_of(settings, env, clock),
+        claims=claims_of(store, settings, env),
     )
+
+
+def claims_of(store: Store, settings: Settings, env: Mapping[str, str]) -> Claims:
+    """Several daemons may share a PostgreSQL; a SQLite file has one."""
+    if not store.is_shared:
+        return Unshared()
+    name = env.get(REPLICA_VARIABLE, "").strip() or socket.gethostname()
+    return Shared(store, name=name[:_LONGEST_NAME], lease=Lease.for_requests(settings.platform.timeout.total_seconds()))
 
 
 def kill_switch_of(settings: Settings, env: Mapping[str, str]) -> KillSwitch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from watchdog.core import words
 from watchdog.core.rollback import SagaState
 from watchdog.store import commands, events, findings, incidents, intakes, outbox, payloads, peers, watches
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from watchdog.core.peers import Peer
     from watchdog.core.watch import Watch
     from watchdog.core.windows import Summary
+    from watchdog.store.claims import Replica
 
 
 def moment(at: datetime | None) -> str | None:
@@ -150,6 +152,28 @@ def hold_facts(hold: Hold) -> dict[str, Any]:
         "by": hold.by,
         "why": hold.why or None,
     }
+
+
+def replica_facts(replica: Replica) -> dict[str, Any]:
+    """Seconds are of the database's time."""
+    return {
+        "name": replica.name,
+        "id": replica.id,
+        "since": moment(replica.since),
+        "seen_at": moment(replica.seen_at),
+        "seen_age_s": round(replica.age.total_seconds(), 1),
+        "prompts": replica.prompts,
+        "others": replica.others,
+    }
+
+
+def replica_sentence(replica: Replica) -> str:
+    """One line for a person; a replica that has nothing and was not seen lately is gone."""
+    others = words.count(replica.others, "piece") + " of the work that is about all of them"
+    return (
+        f"replica {replica.name} {replica.id[:8]}: seen {words.duration(replica.age)} ago, works at "
+        f"{words.count(replica.prompts, 'prompt')} and {others}"
+    )
 
 
 _WAITS = {

@@ -20,7 +20,7 @@ from watchdog.core.ledger import Entry
 from watchdog.core.quiet_days import describe
 from watchdog.errors import StoreUnusable
 from watchdog.notify.harmless import one_line
-from watchdog.store import calibrations, holds, journal, outbox, watches
+from watchdog.store import calibrations, claims, holds, journal, outbox, watches
 from watchdog.store import incidents as incident_rows
 
 if TYPE_CHECKING:
@@ -64,10 +64,12 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
         learned = {
             pointers[r.prompt_id].slug: r for r in calibrations.all_records(connection) if r.prompt_id in pointers
         }
+        replicas = claims.all_replicas(connection) if database.is_shared else ()
         # By the daemon's clock, as far as it got: that of a sample is faster than ours.
         held = holds.in_force(connection, polled or SystemClock().now())
         value: dict[str, Any] = {
             "store": database.name,
+            "replicas": [facts.replica_facts(r) for r in replicas],
             "holds": [facts.hold_facts(hold) for hold in held],
             "waiting_for_a_human": facts.waiting_facts(connection),
             "prompts": len(pointers),
@@ -90,6 +92,8 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
         f"{words.count(len(pointers), 'prompt')} known, platform last read {words.clock_time(polled)}, "
         f"{words.count(len(unsent), 'notice')} waiting to be sent",
     )
+    for replica in replicas:
+        say(console, facts.replica_sentence(replica))
     for slug in sorted(learned):
         if line := describe(learned[slug].by_rule):
             say(console, f"{slug}: {line}")

@@ -87,6 +87,7 @@ class Vitals:
         failing: names of the stages that failed at the last look.
         took: how long looks took.
         overran: looks that took longer than the time between two of them.
+        claims: how many this replica has; None where it shares the work with no other.
     """
 
     now: datetime
@@ -102,6 +103,7 @@ class Vitals:
     failing: tuple[str, ...]
     took: Spread
     overran: int
+    claims: int | None = None
 
 
 def why_dead(vitals: Vitals) -> str:

@@ -19,9 +19,10 @@ from watchdog.core.rollback import MOVING, Event, Record, SagaState, Send, Sight
 from watchdog.core.windows import window_start
 from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
 from watchdog.jobs import guarding, undoing
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.jobs.trouble import lasts
 from watchdog.store import incidents, intakes, journal, outbox, watches
+from watchdog.store.claims import prompt_item
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +55,9 @@ def run(deps: Deps, now: datetime) -> int:
     with deps.store.read() as connection:
         moving = incidents.in_state(connection, MOVING)
     pending = [incident for incident in moving if _is_due(deps, incident, now)]
-    return each(pending, lambda incident: _one(deps, incident, now), action="advance_failed")
+    return each_of_ours(
+        deps, pending, lambda i: i.saga.prompt_id, lambda i: _one(deps, i, now), action="advance_failed"
+    )
 
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
@@ -109,8 +112,18 @@ def _look(deps: Deps, saga: Saga) -> Sight:
 
 
 def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
-    """The one write: intent first, so that a start after a crash knows to read back."""
-    with deps.store.write() as connection:
+    """
+    The one write: intent first, so that a start after a crash knows to read back. Whoever takes over from a process
+    that is stopped in here has to wait for its end.
+    """
+    if not deps.claims.lasts(prompt_item(incident.saga.prompt_id)):
+        return False  # it is prolonged any moment
+    with deps.claims.sending(prompt_item(incident.saga.prompt_id)):
+        return _send_claimed(deps, incident, now)
+
+
+def _send_claimed(deps: Deps, incident: Incident, now: datetime) -> bool:
+    with deps.store.write(counting=True) as connection:
         if _held_back(deps, connection, incident, now):
             return True
         if not incidents.record(connection, incident, Event.SENT, at=now, why=f"attempt {incident.saga.attempt + 1}"):
@@ -119,6 +132,10 @@ def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
     if sending is None:
         return False
     saga = sending.saga
+    # The last thing before the request: what is read and written before it may have taken any time.
+    if not deps.claims.lasts(prompt_item(saga.prompt_id)):
+        why = "the claim on the prompt was about to run out"
+        return _again(deps, sending, why, deps.clock.now() + _RETRY_READ)
     deps.waits.begin(_sent(saga))
     # Whatever is done to our clock meanwhile: what became of it is looked at as soon as it is over.
     _is_due(deps, sending, now)
@@ -149,7 +166,7 @@ def _send(deps: Deps, incident: Incident, now: datetime) -> bool:
 
 def _count_out(deps: Deps, incident: Incident, why: str, now: datetime) -> bool:
     """The countdown is over: the guards are asked again, in the transaction that writes the intent."""
-    with deps.store.write() as connection:
+    with deps.store.write(counting=True) as connection:
         watch = watches.find_watch(connection, incident.watch_id)
         if watch is None:
             return False

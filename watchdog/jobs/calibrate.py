@@ -19,6 +19,8 @@ from watchdog.core.promotion import Standing
 from watchdog.core.quiet_days import DAY, DayTerms, midnight, quiet_dates, strayed
 from watchdog.core.windows import BLOCK, Summary, summarise, window_start
 from watchdog.errors import PlatformError, Refused
+from watchdog.jobs.claims import CALIBRATE
+from watchdog.jobs.frames import if_ours
 from watchdog.store import calibrations, incidents, intakes, journal, watches
 from watchdog.store.calibrations import DayRead, QuietRecord
 
@@ -69,6 +71,10 @@ def run(deps: Deps, now: datetime) -> int:
     Returns: 1 when a prompt's quiet days are all judged, for this night; else 0.
     Raises: StoreError.
     """
+    return if_ours(deps, CALIBRATE, lambda: _run(deps, now))
+
+
+def _run(deps: Deps, now: datetime) -> int:
     at = deps.platform_time(now)
     tonight = midnight(at.date())
     if at < tonight + deps.terms.lag_ceiling:

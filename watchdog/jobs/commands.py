@@ -8,6 +8,7 @@ written. So two daemons, or one that is killed, execute a command once, or not a
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
@@ -17,7 +18,9 @@ from watchdog.core.rollback import Event, SagaState
 from watchdog.errors import StoreError
 from watchdog.jobs import guarding, holding, undoing
 from watchdog.jobs.cancelling import cancel
+from watchdog.jobs.claims import COMMANDS
 from watchdog.store import audit, commands, incidents, intakes, journal, outbox, watches
+from watchdog.store.claims import prompt_item
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# One replica executes them; after so long whoever comes first.
+_OTHERS_TURN = timedelta(seconds=3)
 _OF_INCIDENTS = frozenset({CommandKind.APPROVE, CommandKind.CANCEL, CommandKind.UNDO})
 
 
@@ -48,13 +53,16 @@ def run(deps: Deps, now: datetime) -> int:
     changed = holding.follow_switches(deps, now)
     with deps.store.read() as connection:
         waiting = commands.waiting(connection)
+    if not deps.claims.ours(COMMANDS):
+        # Another replica is about to; where it is dead or stopped, nobody waits for the end of its lease.
+        waiting = tuple(command for command in waiting if now - command.requested_at >= _OTHERS_TURN)
     return changed + sum(_one(deps, command, now) for command in waiting)
 
 
 def _one(deps: Deps, command: Command, now: datetime) -> bool:
     deps.beats.come_round()
     try:
-        with deps.store.write() as connection:
+        with deps.store.write(counting=True, beside=_items(deps, command)) as connection:
             if not commands.take(connection, command, now):
                 return False
             found = _execute(deps, connection, command, now)
@@ -75,7 +83,7 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
     except Exception:
         # A bug in one must not keep the others, nor the rollbacks, from their turn; nor may it be tried for ever.
         log.exception("a command failed unexpectedly", extra={"action": "command_failed", "command": command.id})
-        with deps.store.write() as connection:
+        with deps.store.write(counting=True) as connection:
             if commands.take(connection, command, now):
                 text = "it failed because of a mistake in this program; nothing was changed, and the log has the reason"
                 commands.answer(connection, command, Outcome.FAILED, text)
@@ -93,6 +101,19 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
     deps.bell.sender.set()
     deps.bell.actor.set()
     return True
+
+
+def _items(deps: Deps, command: Command) -> list[str]:
+    """What it is about, which may be claimed by another replica: nobody waits for that one to execute it."""
+    if not deps.claims.shared or command.kind not in _OF_INCIDENTS:
+        return []
+    with deps.store.read() as connection:
+        incident = incidents.find_incident(connection, command.subject)
+        if incident is None:
+            return []
+        fleet = incident.fleet if command.arguments.get("fleet") else ""
+        together = incidents.of_outage(connection, fleet) if fleet else ()
+    return [prompt_item(i.saga.prompt_id) for i in (incident, *together)]
 
 
 def _execute(deps: Deps, connection: Connection, command: Command, now: datetime) -> Answer:

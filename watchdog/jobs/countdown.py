@@ -21,7 +21,7 @@ from watchdog.jobs import record
 from watchdog.jobs.assessed import Assessed
 from watchdog.jobs.cancelling import cancel
 from watchdog.jobs.evaluate import panel_of
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.store import incidents, intakes, watches
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def run(deps: Deps, now: datetime) -> int:
     """
     with deps.store.read() as connection:
         counting = incidents.in_state(connection, [SagaState.COUNTDOWN])
-    return each(counting, lambda incident: _one(deps, incident, now), action="countdown_failed")
+    return each_of_ours(
+        deps, counting, lambda i: i.saga.prompt_id, lambda i: _one(deps, i, now), action="countdown_failed"
+    )
 
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:

@@ -6,15 +6,16 @@ import threading
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from watchdog.jobs.beats import Beats
+from watchdog.jobs.claims import Unshared
 from watchdog.jobs.panels import Panels
 from watchdog.jobs.platform_clock import PlatformClock
 from watchdog.jobs.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from watchdog.clock import Clock
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from watchdog.core.silence import Rhythm
     from watchdog.core.terms import Terms
     from watchdog.core.week import Week
+    from watchdog.jobs.claims import Claims
     from watchdog.jobs.draft import Draft, HourDraft
     from watchdog.notify.protocol import Notifier
     from watchdog.platforms.protocol import DeadMansSwitch, PromptPlatform, StatusPages
@@ -94,6 +96,7 @@ class Deps:
         hour_drafts: hours that are half read, by watch id; a restart reads them anew.
         dead_mans_switch: told now and then that this lives; None where nobody waits for that.
         beats: when each thread last came round.
+        claims: what of the work is this daemon's; on SQLite all of it.
         rhythms: how often the control was called at which time, by watch id; see `jobs.silence`.
         elsewhere: of a watch, how many calls of other versions had come when, by watch id; see `jobs.silence`.
     """
@@ -115,6 +118,7 @@ class Deps:
     weeks: dict[str, Week] = field(default_factory=dict)
     hour_drafts: dict[str, HourDraft] = field(default_factory=dict)
     beats: Beats = field(default_factory=Beats)
+    claims: Claims = field(default_factory=Unshared)
     rhythms: dict[str, Rhythm] = field(default_factory=dict)
     elsewhere: dict[str, tuple[int, datetime]] = field(default_factory=dict)
 
@@ -130,6 +134,20 @@ class Deps:
     def rules_for(self, slug: str) -> RuleSet:
         """The rules that judge promotions of this prompt."""
         return self.policy.rules_for(slug)
+
+    def forget(self, watch_ids: Iterable[str]) -> None:
+        """Drop what is kept of these watches in memory: whoever had them meanwhile went on without it."""
+        kept: tuple[dict[str, Any], ...] = (
+            self.drafts,
+            self.panels.kept,
+            self.weeks,
+            self.hour_drafts,
+            self.rhythms,
+            self.elsewhere,
+        )
+        for watch_id in watch_ids:
+            for known in kept:
+                known.pop(watch_id, None)
 
     def platform_time(self, now: datetime) -> datetime:
         """`now` by the platform's clock, which stamps promotions and calls."""

@@ -31,9 +31,11 @@ from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
 from watchdog.core.week import why_none
 from watchdog.core.windows import WINDOW, Summary
 from watchdog.errors import PlatformError, Refused
-from watchdog.jobs.frames import each
+from watchdog.jobs.claims import DETECT
+from watchdog.jobs.frames import each, if_ours
 from watchdog.jobs.pointers import look_at_pointers
 from watchdog.store import calibrations, incidents, intakes, journal, outbox, watches
+from watchdog.store.claims import prompt_item
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -61,6 +63,10 @@ def run(deps: Deps, now: datetime) -> int:
     Returns: how many new promotions were found.
     Raises: PlatformError, StoreError.
     """
+    return if_ours(deps, DETECT, lambda: _run(deps, now))
+
+
+def _run(deps: Deps, now: datetime) -> int:
     prompts = {prompt.id: prompt for prompt in deps.platform.prompts()}
     # The audit log goes by the platform's clock; so do the calls, which are counted from a move that was only seen.
     until = deps.platform_time(now)
@@ -143,7 +149,8 @@ def _take(deps: Deps, promotion: Promotion, prompt: Prompt | None, now: datetime
             return journal.record_promotion(connection, promotion, Standing.SUPERSEDED)
     versions = _versions(deps, promotion.prompt_id)
     slug = prompt.slug if prompt else _slug(deps, promotion.prompt_id)
-    with deps.store.write() as connection:
+    # The prompt's own work may be another replica's: it waits for this, or this for it.
+    with deps.store.write(beside=[prompt_item(promotion.prompt_id)]) as connection:
         # Read again inside the transaction: what was decided from must still be so.
         known = journal.journal(connection, promotion.prompt_id)
         own = _own_by_incident(connection, promotion) or _own_by_note(connection, promotion)

@@ -22,8 +22,9 @@ from watchdog.core.incident import Recovery
 from watchdog.core.rollback import SagaState
 from watchdog.core.upstream import Health, StatusReport
 from watchdog.core.windows import WINDOW, Summary
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.store import findings, incidents, intakes, outbox, watches
+from watchdog.store.claims import prompt_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -91,11 +92,13 @@ def run(deps: Deps, now: datetime) -> int:
     Raises: StoreError.
     """
     with deps.store.read() as connection:
-        subjects = _due(connection, now)
+        subjects = [s for s in _due(connection, now) if deps.claims.ours(prompt_item(s.watch.prompt_id))]
     if not subjects:
         return 0
     seen = _look(deps, {subject.provider for subject in subjects})
-    return each(subjects, lambda subject: _tell(deps, subject, seen, now), action="diagnose_failed")
+    return each_of_ours(
+        deps, subjects, lambda s: s.watch.prompt_id, lambda s: _tell(deps, s, seen, now), action="diagnose_failed"
+    )
 
 
 def of_watches(deps: Deps, thread: str, watch_ids: Iterable[str], now: datetime) -> int:

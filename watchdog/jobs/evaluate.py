@@ -21,7 +21,7 @@ from watchdog.core.strays import strays
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
 from watchdog.jobs import beside, differences, freeze, guarding, opening, quieting, record, upstream
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.jobs.ledger import keep_books, pace_of_blocks, surrounded
 from watchdog.store import intakes, journal, outbox, peers, watches
 
@@ -83,7 +83,9 @@ def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> i
     with deps.store.read() as connection:
         watching = [w for w in watches.open_watches(connection) if w.state is WatchState.WATCHING]
     wanted = [w for w in watching if watch_ids is None or w.id in watch_ids]
-    return each(wanted, lambda watch: _one(deps, watch, now), action="evaluate_failed")
+    return each_of_ours(
+        deps, wanted, lambda watch: watch.prompt_id, lambda watch: _one(deps, watch, now), action="evaluate_failed"
+    )
 
 
 def panel_of(deps: Deps, connection: Connection, watch: Watch) -> Panel:
@@ -125,7 +127,8 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
     if look is None:
         return False
     versions = _versions(deps, watch, look)
-    with deps.store.write() as connection:
+    # The guards are counted where something follows.
+    with deps.store.write(counting=not isinstance(look.decision, Wait)) as connection:
         if not _save(connection, watch, look):
             return False
         judged = watches.find_watch(connection, watch.id)

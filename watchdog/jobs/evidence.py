@@ -21,7 +21,7 @@ from watchdog.core.rollback import SagaState
 from watchdog.core.rules import Metric
 from watchdog.errors import NotSent, PlatformError, Refused
 from watchdog.jobs import differences
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.store import incidents, outbox, payloads, watches
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run(deps: Deps, now: datetime) -> int:
     with deps.store.read() as connection:
         ids = payloads.awaiting(connection, since=now - 2 * WITHIN)
         fresh = [found for i in ids if (found := incidents.find_incident(connection, i)) is not None]
-    return each(fresh, lambda incident: _one(deps, incident, now), action="evidence_failed")
+    return each_of_ours(deps, fresh, lambda i: i.saga.prompt_id, lambda i: _one(deps, i, now), action="evidence_failed")
 
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:

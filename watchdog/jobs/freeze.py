@@ -15,7 +15,7 @@ from watchdog.core.windows import BLOCK, Summary, lag_for, summarise, summarise_
 from watchdog.errors import PlatformError, Refused
 from watchdog.jobs import peers, quieting
 from watchdog.jobs.draft import Draft
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.jobs.trouble import clear_trouble, note_trouble
 from watchdog.store import intakes, outbox, watches
 from watchdog.store.watches import Baseline
@@ -56,7 +56,7 @@ def run(deps: Deps, now: datetime) -> int:
         # Many promotions at once: whoever has no turn any more in this tick has one in the next.
         return deps.clock.monotonic() - began_s <= _BUDGET_S * deps.clock.speed and _one(deps, watch, now)
 
-    return each(waiting, work, action="freeze_failed")
+    return each_of_ours(deps, waiting, lambda watch: watch.prompt_id, work, action="freeze_failed")
 
 
 def _one(deps: Deps, watch: Watch, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from watchdog.core.counts import Counts, Fleet
 from watchdog.core.guards import DAY, FLEET_PERIOD, HOUR, Done, Guard, Refusal
-from watchdog.core.holds import why_held
+from watchdog.core.holds import Source, Thrown, why_held
 from watchdog.core.promotion import incident_id, is_quarantined
 from watchdog.core.rollback import Event
 from watchdog.core.watch import Verdict, Watch
@@ -77,7 +77,14 @@ def was_approved(connection: Connection, incident: Incident) -> bool:
 
 
 def _why_held(deps: Deps, connection: Connection, prompt_id: str, now: datetime) -> str:
-    return why_held(holds.in_force(connection, now), deps.thrown(), prompt_id, now)
+    standing = holds.in_force(connection, now)
+    thrown = deps.thrown()
+    if deps.claims.shared:
+        # A kill switch that was thrown at another replica holds what is done here as well.
+        thrown += tuple(
+            Thrown(source=h.source, where=h.by, why=h.why) for h in standing if h.source is not Source.COMMAND
+        )
+    return why_held(standing, thrown, prompt_id, now)
 
 
 def _fleet(deps: Deps, connection: Connection, watch: Watch, incident: str, now: datetime) -> Fleet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,9 @@ def execute(deps: Deps, connection: Connection, command: Command, now: datetime)
         for h in holds.in_force(connection, now)
         if h.kind is kind and h.prompt_id == prompt_id and h.source is Source.COMMAND and h.rule == rule
     ]
+    if deps.claims.shared and command.kind is CommandKind.RESUME and not prompt_id:
+        # One that was thrown at a replica which is no more; whoever lives and has it thrown records it again.
+        standing += [h for h in holds.in_force(connection, now) if h.source is not Source.COMMAND]
     if command.kind is CommandKind.RESUME or command.arguments.get("off"):
         return _end(deps, connection, command, prompt_id, kind, standing, now)
     return _begin(connection, command, prompt_id, kind, rule, standing, now)
@@ -56,15 +60,17 @@ def follow_switches(deps: Deps, now: datetime) -> int:
 
     Returns: how many changed.
     """
-    thrown = {t.source: t for t in deps.thrown()}
+    # Each replica has switches of its own, and speaks for these alone.
+    at = f" at {deps.claims.name}" if deps.claims.name else ""
+    thrown = {t.source: replace(t, where=f"{t.where}{at}") for t in deps.thrown()}
     with deps.store.read() as connection:
-        recorded = [h for h in holds.in_force(connection, now) if h.source is not Source.COMMAND]
+        recorded = [h for h in holds.in_force(connection, now) if h.source is not Source.COMMAND and h.by.endswith(at)]
     gone = [h for h in recorded if h.source not in thrown or thrown[h.source].why != h.why]
     known = {h.source for h in recorded if h not in gone}
     fresh = [t for t in thrown.values() if t.source not in known]
     if not gone and not fresh:
         return 0
-    with deps.store.write() as connection:
+    with deps.store.write(counting=True) as connection:
         for hold in gone:
             if holds.end(connection, hold, at=now, by=hold.by) and hold.source not in thrown:
                 outbox.put(connection, hold_messages.ended(hold, hold.by, waiting(connection, ""), now))

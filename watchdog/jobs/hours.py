@@ -17,7 +17,7 @@ from watchdog.core.week import HOUR, WEEK, Week, hours_covered
 from watchdog.core.windows import Summary, summarise
 from watchdog.errors import PlatformError, Refused
 from watchdog.jobs.draft import HourDraft
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.store import intakes, watches
 from watchdog.store.events import record_event
 
@@ -85,7 +85,10 @@ def run(deps: Deps, now: datetime, watch_ids: frozenset[str] | None = None) -> i
     # By turns: one that takes long must not keep the others waiting.
     turn = int(now.timestamp() / max(1.0, deps.terms.fast_tick.total_seconds())) % max(1, len(due))
     until_s = deps.clock.monotonic() + _BUDGET_S
-    return each((*due[turn:], *due[:turn]), lambda watch: _one(deps, watch, now, until_s), action="hours_failed")
+    by_turns = (*due[turn:], *due[:turn])
+    return each_of_ours(
+        deps, by_turns, lambda w: w.prompt_id, lambda w: _one(deps, w, now, until_s), action="hours_failed"
+    )
 
 
 def _is_due(deps: Deps, watch: Watch, at: datetime, watch_ids: frozenset[str] | None) -> bool:

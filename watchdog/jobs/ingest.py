@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 from watchdog.core.judge import doubt
 from watchdog.core.windows import Summary, slot_for, summarise, summarise_feedback, window_start
 from watchdog.errors import PlatformError
+from watchdog.jobs.frames import if_ours
 from watchdog.jobs.trouble import clear_trouble, note_trouble
 from watchdog.platforms.protocol import CallPage
 from watchdog.store import intakes, peers, watches
+from watchdog.store.claims import prompt_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,17 +52,30 @@ def run(deps: Deps, now: datetime, owners: Iterable[str] | None = None) -> int:
     """
     wanted = None if owners is None else set(owners)
     with deps.store.read() as connection:
-        pending = [i for i in intakes.open_intakes(connection) if wanted is None or i.owner in wanted]
+        pending = [
+            i
+            for i in intakes.open_intakes(connection)
+            if (wanted is None or i.owner in wanted) and deps.claims.ours(prompt_item(i.prompt_id))
+        ]
     if not pending:
         return 0
     with ThreadPoolExecutor(max_workers=deps.reads, thread_name_prefix="read") as pool:
         overlap = OVERLAP if owners is None else FAST_OVERLAP
-        return sum(pool.map(lambda intake: _one(deps, intake, now, overlap), pending))
+        return sum(pool.map(lambda intake: _claimed(deps, intake, now, overlap), pending))
 
 
-def _one(deps: Deps, intake: Intake, now: datetime, overlap: timedelta) -> int:
+def _claimed(deps: Deps, intake: Intake, now: datetime, overlap: timedelta) -> int:
+    item = prompt_item(intake.prompt_id)
+    return if_ours(deps, item, lambda: _one(deps, intake.owner, now, overlap))
+
+
+def _one(deps: Deps, owner: str, now: datetime, overlap: timedelta) -> int:
     with deps.store.read() as connection:
-        watch = watches.find_watch(connection, intake.owner)
+        # As it stands now: another replica may have read on before the claim came here.
+        intake = intakes.find_intake(connection, owner)
+        watch = watches.find_watch(connection, owner)
+    if intake is None or not intake.open:
+        return 0
     try:
         counted = _read(deps, intake, now, overlap)
     except PlatformError as exc:

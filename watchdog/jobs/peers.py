@@ -19,6 +19,8 @@ from watchdog.core.peers import FEWEST_PEER_CALLS, Choice, Peer, Sample, choose,
 from watchdog.core.promotion import deterministic_id
 from watchdog.core.windows import Summary, summarise, window_start
 from watchdog.errors import PlatformError, Refused
+from watchdog.jobs.claims import PEERS
+from watchdog.jobs.frames import if_ours
 from watchdog.store import intakes, journal, watches
 from watchdog.store import peers as rows
 
@@ -136,6 +138,10 @@ def run(deps: Deps, now: datetime) -> int:
     Returns: how many left.
     Raises: StoreError.
     """
+    return if_ours(deps, PEERS, lambda: _run(deps, now))
+
+
+def _run(deps: Deps, now: datetime) -> int:
     at = deps.platform_time(now)
     with deps.store.read() as connection:
         leaving = [(place, gone) for place in rows.places(connection) if (gone := _gone(connection, place, at))]

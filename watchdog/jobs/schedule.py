@@ -112,6 +112,8 @@ class Schedule:
         }
         if deps.dead_mans_switch is not None:
             self._threads["heartbeat"] = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        if deps.claims.shared:
+            self._threads["claims"] = threading.Thread(target=self._claim, name="claims", daemon=True)
         self._sentinel = threading.Thread(target=self._supervise, name="sentinel", daemon=True)
 
     @property
@@ -148,6 +150,7 @@ class Schedule:
             failing=tuple(sorted(dict(pulse.failing))),
             took=pulse.took,
             overran=pulse.overran,
+            claims=deps.claims.held(),
         )
 
     def _worker(self, name: str, thread: threading.Thread, at_s: float) -> Worker:
@@ -159,7 +162,7 @@ class Schedule:
             alive=thread.is_alive(),
             silent_s=at_s - max(self._deps.beats.last_s(name) or self._since_s, self._since_s),
             patience_s=patience_s,
-            vital=name in ("actor", "sender"),
+            vital=name in ("actor", "sender", "claims"),
         )
 
     def stop(self, *, flush_s: float = 5.0) -> None:
@@ -198,6 +201,13 @@ class Schedule:
 
     def _diagnose_once(self) -> int:
         return 0 if self._stop.is_set() else diagnose.run(self._deps, self._deps.clock.now())
+
+    def _claim(self) -> None:
+        """A thread of its own: the leases must not wait for the work that is done under them."""
+        self._loop(self._silent, self._deps.claims.look_s * self._deps.clock.speed, self._claim_once)
+
+    def _claim_once(self) -> int:
+        return 0 if self._stop.is_set() else self._deps.claims.look(self._deps)
 
     def _beat(self) -> None:
         """A thread of its own as well: whoever is told that we live must not be able to slow us down."""

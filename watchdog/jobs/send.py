@@ -11,7 +11,8 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.errors import NotifyError
+from watchdog.errors import ClaimLost, NotifyError
+from watchdog.jobs.claims import outbox_item
 from watchdog.notify.protocol import Posted
 from watchdog.store import outbox
 from watchdog.store.outbox import Delivery
@@ -39,17 +40,42 @@ def run(deps: Deps, now: datetime) -> int:
     Raises: StoreError.
     """
     sent = 0
+    left: set[str] = set()
+
+    def wanted(thread: str) -> bool:
+        return outbox_item(thread) not in left and deps.claims.ours(outbox_item(thread))
+
     while True:
         deps.beats.come_round()
         with deps.store.read() as connection:
-            parcel = outbox.next_parcel(connection, lambda waiting: _is_due(deps, waiting, now))
+            parcel = outbox.next_parcel(
+                connection, lambda waiting: wanted(waiting.notice.thread) and _is_due(deps, waiting, now)
+            )
         if parcel is None:
             return sent
-        with deps.store.write() as connection:
-            if not outbox.mark_sending(connection, parcel):
-                return sent
-            found = outbox.root_of(connection, parcel.notice.thread)
-        sent += _deliver(deps, parcel, Posted(channel=found[0], ts=found[1]) if found else None, now)
+        item = outbox_item(parcel.notice.thread)
+        try:
+            with deps.claims.on(item), deps.claims.sending(item):
+                outcome = _send(deps, parcel, now)
+        except ClaimLost as exc:
+            log.info("left to another replica", extra={"action": "claim_left", "why": str(exc)})
+            left.add(item)
+            continue
+        if outcome is None:
+            return sent
+        sent += outcome
+
+
+def _send(deps: Deps, parcel: Parcel, now: datetime) -> bool | None:
+    """Whether it was delivered; None when another sender was first."""
+    item = outbox_item(parcel.notice.thread)
+    if not deps.claims.lasts(item):
+        raise ClaimLost(f"{item}: the claim is about to run out")
+    with deps.store.write() as connection:
+        if not outbox.mark_sending(connection, parcel):
+            return None
+        found = outbox.root_of(connection, parcel.notice.thread)
+    return _deliver(deps, parcel, Posted(channel=found[0], ts=found[1]) if found else None, now)
 
 
 def _is_due(deps: Deps, parcel: Parcel, now: datetime) -> bool:

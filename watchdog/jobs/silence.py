@@ -19,7 +19,7 @@ from watchdog.core.silence import (
 )
 from watchdog.core.watch import WatchState
 from watchdog.core.windows import BLOCK, window_start
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.jobs.freeze import control_owner
 from watchdog.jobs.ingest import OVERLAP
 from watchdog.store import intakes, journal, outbox, watches
@@ -44,8 +44,8 @@ def run(deps: Deps, now: datetime) -> int:
     known = {watch.id for watch in pending}
     for kept in (deps.rhythms, deps.elsewhere):
         for stale in kept.keys() - known:
-            del kept[stale]
-    return each(pending, lambda watch: _one(deps, watch, now), action="silence_failed")
+            kept.pop(stale, None)
+    return each_of_ours(deps, pending, lambda w: w.prompt_id, lambda w: _one(deps, w, now), action="silence_failed")
 
 
 def _one(deps: Deps, watch: Watch, now: datetime) -> bool:

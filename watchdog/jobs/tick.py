@@ -31,6 +31,8 @@ from watchdog.jobs import (
     silence,
     verify,
 )
+from watchdog.jobs.claims import DETECT
+from watchdog.jobs.frames import if_ours
 from watchdog.jobs.trouble import tell_blind, tell_seeing, told_blind_since
 from watchdog.store import incidents, watches
 from watchdog.store import peers as rows
@@ -69,6 +71,7 @@ class Pulse:
         completed: ticks completed since the start.
         failing: stage -> why it failed the last time; a stage that works is absent.
         blind_since: since when promotions cannot be seen; None while they can.
+        telling: whether this process told of it at the last look.
         completed_s, saw_s: when the last tick completed, and when promotions were last looked for with success, by
             `time.monotonic`; None before the first.
         took: how long ticks took, in seconds of the wall.
@@ -80,6 +83,7 @@ class Pulse:
     completed: int = 0
     failing: dict[str, str] = field(default_factory=dict)
     blind_since: datetime | None = None
+    telling: bool = False
     completed_s: float | None = None
     saw_s: float | None = None
     took: Spread = field(default_factory=lambda: Spread.empty(LOOK_BOUNDS_S))
@@ -97,6 +101,7 @@ def run(deps: Deps, pulse: Pulse) -> None:
         _stage(pulse, "detect", lambda: detect.run(deps, now))
         if "detect" not in pulse.failing:
             pulse.saw_s = time.monotonic()
+        pulse.telling = pulse.telling and deps.claims.ours(DETECT)
         _stage(pulse, "sight", lambda: _tell_sight(deps, pulse, now))
         for name, stage in STAGES:
             _stage(pulse, name, partial(_due, stage, deps))
@@ -134,10 +139,15 @@ def _note(deps: Deps, pulse: Pulse, took_s: float, *, full: bool) -> None:
 
 def _tell_sight(deps: Deps, pulse: Pulse, now: datetime) -> int:
     """Not to see promotions is no health: people are told once it lasts, and once it is over."""
+    return if_ours(deps, DETECT, lambda: _tell_own_sight(deps, pulse, now))
+
+
+def _tell_own_sight(deps: Deps, pulse: Pulse, now: datetime) -> int:
     why = pulse.failing.get("detect")
-    if pulse.completed == 0 and pulse.blind_since is None:
-        # People were told by a process that is no more: the same spell goes on, or is over.
+    if not pulse.telling:
+        # People were told by a process that is no more, or another replica: the same spell goes on, or is over.
         pulse.blind_since = told_blind_since(deps)
+        pulse.telling = True
     if why is None and pulse.blind_since is not None:
         tell_seeing(deps, pulse.blind_since, now)
         pulse.blind_since = None

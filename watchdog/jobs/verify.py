@@ -16,7 +16,7 @@ from watchdog.jobs import record
 from watchdog.jobs.assessed import Assessed
 from watchdog.jobs.beside import worse_since
 from watchdog.jobs.evaluate import panel_of
-from watchdog.jobs.frames import each
+from watchdog.jobs.frames import each_of_ours
 from watchdog.store import incidents, intakes, outbox, watches
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def run(deps: Deps, now: datetime) -> int:
     """
     with deps.store.read() as connection:
         verifying = incidents.in_recovery(connection, Recovery.VERIFYING)
-    return each(verifying, lambda incident: _one(deps, incident, now), action="verify_failed")
+    return each_of_ours(
+        deps, verifying, lambda i: i.saga.prompt_id, lambda i: _one(deps, i, now), action="verify_failed"
+    )
 
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:

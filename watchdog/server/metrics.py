@@ -84,6 +84,12 @@ def _of_process(vitals: Vitals, version: str, schema: str) -> Iterator[Metric]:
             "Since promotions were last looked for with success, by the monotonic clock.",
             vitals.sight_age_s,
         )
+    if vitals.claims is not None:
+        yield _gauge(
+            "claims_held",
+            "Prompts, and pieces of work about all of them, that this replica has a claim on.",
+            float(vitals.claims),
+        )
     yield _gauge("stages_failing", "Stages of the last look that failed.", float(len(vitals.failing)))
     yield _histogram(
         "tick_duration_seconds",

@@ -38,9 +38,12 @@ def waiting(connection: Connection) -> tuple[Command, ...]:
 def take(connection: Connection, command: Command, at: datetime) -> bool:
     """
     The first thing in the transaction that executes it: a second process waits here for the first one's end, and then
-    finds it taken. False when another was first.
+    finds it taken. False when another was first, or has yet to execute what was asked for earlier.
     """
-    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None)
+    earlier = commands.alias()
+    mine = select(commands.c.seq).where(commands.c.id == command.id).scalar_subquery()
+    before = select(earlier.c.seq).where(earlier.c.executed_at.is_(None), earlier.c.seq < mine)
+    where = (commands.c.id == command.id) & commands.c.executed_at.is_(None) & ~before.exists()
     return connection.execute(update(commands).where(where).values(executed_at=at)).rowcount == 1
 
 

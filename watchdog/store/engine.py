@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from watchdog.errors import DaemonRunning, StoreBusy, StoreError, StoreUnusable
@@ -47,20 +47,40 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, read_only=read_only)
+    return _open_postgres(parsed, pool_pre_ping=True)
+
+
+def open_session(url: str) -> Engine:
+    """Connections of their own, which no pool hands on: what a session holds ends with it. PostgreSQL only."""
+    return _open_postgres(make_url(url), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+
+def _open_postgres(url: URL, **given: Any) -> Engine:
+    # The session's limits deal with a peer that froze, keepalives on both ends with one that vanished.
+    session = {
+        "statement_timeout": "5000",
+        "idle_in_transaction_session_timeout": "15000",
+        "tcp_keepalives_idle": "5",
+        "tcp_keepalives_interval": "2",
+        "tcp_keepalives_count": "2",
+    }
     try:
-        # Not the replica's clock but the database's session limits protect against a peer that froze.
         return create_engine(
-            parsed,
+            url,
             hide_parameters=True,
-            pool_pre_ping=True,
             connect_args={
                 "connect_timeout": 3,
-                "options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=15000",
+                "keepalives": 1,
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 2,
+                "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
             },
+            **given,
         )
     except ModuleNotFoundError as exc:
         what = "the driver for PostgreSQL is not installed; install prompt-watchdog[postgres]"
-        raise StoreUnusable(f"{parsed.render_as_string(hide_password=True)}: {what}") from exc
+        raise StoreUnusable(f"{url.render_as_string(hide_password=True)}: {what}") from exc
 
 
 def _open_sqlite(url: URL, *, read_only: bool) -> Engine:

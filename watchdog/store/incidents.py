@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.rollback import Event, Saga, SagaState, after
 from watchdog.core.windows import Summary
 from watchdog.store.events import record_event
+from watchdog.store.rows import add
 from watchdog.store.tables import Instant, incidents
 
 if TYPE_CHECKING:
@@ -26,45 +27,43 @@ GUARD_EVENT = "guard:"
 
 def open_incident(connection: Connection, incident: Incident) -> bool:
     """Record it; False when this promotion has an incident already: there is one for a promotion, ever."""
-    if connection.execute(select(incidents.c.id).where(incidents.c.id == incident.id)).first() is not None:
-        return False
     saga = incident.saga
-    connection.execute(
-        insert(incidents).values(
-            id=incident.id,
-            watch_id=incident.watch_id,
-            prompt_id=saga.prompt_id,
-            prompt_slug=incident.prompt_slug,
-            bad_version_id=saga.bad_version_id,
-            target_version_id=saga.target_version_id,
-            bad_promotion_id=saga.bad_promotion_id,
-            bad_promoted_at=saga.bad_promoted_at,
-            state=saga.state.value,
-            token=incident.token,
-            attempt=saga.attempt,
-            sent_at=saga.sent_at,
-            promoted_at=saga.promoted_at,
-            settle_ms=saga.settle // _MS,
-            next_at=incident.next_at,
-            tripped=[dict(reading) for reading in incident.tripped],
-            changes=list(incident.changes),
-            compare_url=incident.compare_url,
-            audit_id=incident.audit_id,
-            recovery=incident.recovery.value,
-            recovery_reason=incident.recovery_reason,
-            recovery_until=incident.recovery_until,
-            restored=incident.restored.to_json(),
-            opened_at=incident.opened_at,
-            closed_at=incident.closed_at,
-            config_digest=incident.config_digest,
-            fleet=incident.fleet,
-            due_at=saga.due_at,
-            undo_of=saga.undo_of,
-            asked_by=incident.asked_by,
-            intended_at=incident.intended_at,
-            guard=incident.guard,
-        )
-    )
+    values = {
+        "id": incident.id,
+        "watch_id": incident.watch_id,
+        "prompt_id": saga.prompt_id,
+        "prompt_slug": incident.prompt_slug,
+        "bad_version_id": saga.bad_version_id,
+        "target_version_id": saga.target_version_id,
+        "bad_promotion_id": saga.bad_promotion_id,
+        "bad_promoted_at": saga.bad_promoted_at,
+        "state": saga.state.value,
+        "token": incident.token,
+        "attempt": saga.attempt,
+        "sent_at": saga.sent_at,
+        "promoted_at": saga.promoted_at,
+        "settle_ms": saga.settle // _MS,
+        "next_at": incident.next_at,
+        "tripped": [dict(reading) for reading in incident.tripped],
+        "changes": list(incident.changes),
+        "compare_url": incident.compare_url,
+        "audit_id": incident.audit_id,
+        "recovery": incident.recovery.value,
+        "recovery_reason": incident.recovery_reason,
+        "recovery_until": incident.recovery_until,
+        "restored": incident.restored.to_json(),
+        "opened_at": incident.opened_at,
+        "closed_at": incident.closed_at,
+        "config_digest": incident.config_digest,
+        "fleet": incident.fleet,
+        "due_at": saga.due_at,
+        "undo_of": saga.undo_of,
+        "asked_by": incident.asked_by,
+        "intended_at": incident.intended_at,
+        "guard": incident.guard,
+    }
+    if not add(connection, incidents, values):
+        return False
     record_event(connection, incident.id, incident.opened_at, "opened", "", saga.state.value, "")
     return True
 

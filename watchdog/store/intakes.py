@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, select, type_coerce, update
 
 from watchdog.core.windows import WINDOW, Summary
+from watchdog.store.rows import add
 from watchdog.store.tables import Instant, intakes, seen, windows
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ class Intake:
 
 def open_intake(connection: Connection, intake: Intake) -> None:
     """Begin to read; a second call with the same owner changes nothing."""
-    if connection.execute(select(intakes.c.owner).where(intakes.c.owner == intake.owner)).first() is None:
-        connection.execute(insert(intakes).values(**_values(intake)))
+    add(connection, intakes, _values(intake))
 
 
 def open_intakes(connection: Connection) -> tuple[Intake, ...]:
@@ -171,15 +171,15 @@ def silences(
 
 
 def advance(connection: Connection, before: Intake, after: Intake) -> bool:
-    """Compare-and-set on (owner, cursor); False when another process was first."""
-    return (
-        connection.execute(
-            update(intakes)
-            .where(intakes.c.owner == before.owner, intakes.c.cursor_at == before.cursor_at, intakes.c.open)
-            .values(**_values(after))
-        ).rowcount
-        == 1
-    )
+    """
+    Compare-and-set on (owner, cursor); False when another process was first.
+
+    What is sealed, and whether it is open, is left as it stands: whoever weighs a peer's calls seals its windows while
+    they are being read.
+    """
+    values = {name: value for name, value in _values(after).items() if name not in ("open", "sealed_until")}
+    where = (intakes.c.owner == before.owner) & (intakes.c.cursor_at == before.cursor_at) & intakes.c.open
+    return connection.execute(update(intakes).where(where).values(**values)).rowcount == 1
 
 
 def seal(connection: Connection, owner: str, until: datetime) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from watchdog.core.model import ActorType, Promotion, Prompt
 from watchdog.core.promotion import JournalEntry, Standing
+from watchdog.store import rows
 from watchdog.store.tables import cursors, pointers, promotions
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def cursor(connection: Connection, name: str) -> datetime | None:
 
 
 def set_cursor(connection: Connection, name: str, at: datetime) -> None:
-    if connection.execute(update(cursors).where(cursors.c.name == name).values(at=at)).rowcount == 0:
-        connection.execute(insert(cursors).values(name=name, at=at))
+    rows.put(connection, cursors, {"name": name}, {"at": at})
 
 
 def pointers_seen(connection: Connection) -> dict[str, PointerSeen]:
@@ -50,32 +50,25 @@ def pointers_seen(connection: Connection) -> dict[str, PointerSeen]:
 def see_pointer(connection: Connection, prompt: Prompt, at: datetime) -> None:
     """Remember where the pointer stood."""
     values = {"slug": prompt.slug, "version_id": prompt.production_version_id, "seen_at": at}
-    where = pointers.c.prompt_id == prompt.id
-    if connection.execute(update(pointers).where(where).values(**values)).rowcount == 0:
-        connection.execute(insert(pointers).values(prompt_id=prompt.id, **values))
+    rows.put(connection, pointers, {"prompt_id": prompt.id}, values)
 
 
 def record_promotion(connection: Connection, promotion: Promotion, standing: Standing) -> bool:
     """Add to the journal; False when it is there already."""
-    known = connection.execute(select(promotions.c.seq).where(promotions.c.id == promotion.id)).first()
-    if known is not None:
-        return False
-    connection.execute(
-        insert(promotions).values(
-            id=promotion.id,
-            prompt_id=promotion.prompt_id,
-            from_version_id=promotion.from_version_id,
-            to_version_id=promotion.to_version_id,
-            at=promotion.at,
-            not_before=promotion.not_before,
-            actor_type=promotion.actor_type.value,
-            actor_id=promotion.actor_id,
-            revert=promotion.revert,
-            note=promotion.note,
-            standing=standing.value,
-        )
-    )
-    return True
+    values = {
+        "id": promotion.id,
+        "prompt_id": promotion.prompt_id,
+        "from_version_id": promotion.from_version_id,
+        "to_version_id": promotion.to_version_id,
+        "at": promotion.at,
+        "not_before": promotion.not_before,
+        "actor_type": promotion.actor_type.value,
+        "actor_id": promotion.actor_id,
+        "revert": promotion.revert,
+        "note": promotion.note,
+        "standing": standing.value,
+    }
+    return rows.add(connection, promotions, values)
 
 
 def set_standing(connection: Connection, promotion_id: str, standing: Standing) -> None:
@@ -84,18 +77,18 @@ def set_standing(connection: Connection, promotion_id: str, standing: Standing) 
 
 def journal(connection: Connection, prompt_id: str) -> tuple[JournalEntry, ...]:
     """Every promotion of the prompt, in order of time."""
-    rows = connection.execute(
+    found = connection.execute(
         select(promotions).where(promotions.c.prompt_id == prompt_id).order_by(promotions.c.at, promotions.c.seq)
     )
-    return tuple(JournalEntry(promotion=promotion_of(row), standing=Standing(row.standing)) for row in rows)
+    return tuple(JournalEntry(promotion=promotion_of(row), standing=Standing(row.standing)) for row in found)
 
 
 def latest_versions(connection: Connection) -> dict[str, str]:
     """Prompt id -> the version that its last promotion put on production."""
-    rows = connection.execute(
+    found = connection.execute(
         select(promotions.c.prompt_id, promotions.c.to_version_id).order_by(promotions.c.at, promotions.c.seq)
     )
-    return {row.prompt_id: row.to_version_id for row in rows}
+    return {row.prompt_id: row.to_version_id for row in found}
 
 
 def last_promotion(connection: Connection, prompt_id: str) -> Promotion | None:
@@ -112,14 +105,14 @@ def promoted_between(
     Slug and promotion of all that moved in [since, until] but of this prompt, in order of time. What the first start
     adopted did not move.
     """
-    rows = connection.execute(
+    found = connection.execute(
         select(promotions, pointers.c.slug)
         .join(pointers, pointers.c.prompt_id == promotions.c.prompt_id, isouter=True)
         .where(promotions.c.at >= since, promotions.c.at <= until, promotions.c.prompt_id != but)
         .where(promotions.c.standing != Standing.ADOPTED.value)
         .order_by(promotions.c.at, promotions.c.seq)
     )
-    return tuple((row.slug or row.prompt_id, promotion_of(row)) for row in rows)
+    return tuple((row.slug or row.prompt_id, promotion_of(row)) for row in found)
 
 
 def find_promotion(connection: Connection, promotion_id: str) -> Promotion | None:

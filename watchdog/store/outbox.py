@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from watchdog.core.notice import Notice
+from watchdog.store import rows
 from watchdog.store.tables import outbox, threads
 
 if TYPE_CHECKING:
@@ -54,21 +55,17 @@ def put(connection: Connection, notice: Notice, *, not_before: datetime | None =
     Args:
         not_before: it is not sent earlier; None for at once.
     """
-    if connection.execute(select(outbox.c.seq).where(outbox.c.key == notice.key)).first() is not None:
-        return False
-    connection.execute(
-        insert(outbox).values(
-            key=notice.key,
-            thread=notice.thread,
-            notice=notice.to_json(),
-            state=Delivery.NEW.value,
-            attempts=0,
-            next_at=not_before or notice.at,
-            error="",
-            created_at=notice.at,
-        )
-    )
-    return True
+    values = {
+        "key": notice.key,
+        "thread": notice.thread,
+        "notice": notice.to_json(),
+        "state": Delivery.NEW.value,
+        "attempts": 0,
+        "next_at": not_before or notice.at,
+        "error": "",
+        "created_at": notice.at,
+    }
+    return rows.add(connection, outbox, values)
 
 
 def next_parcel(connection: Connection, is_due: Callable[[Parcel], bool]) -> Parcel | None:
@@ -78,9 +75,8 @@ def next_parcel(connection: Connection, is_due: Callable[[Parcel], bool]) -> Par
     Args:
         is_due: whether a thread's head may be sent now.
     """
-    rows = connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq))
     heads: set[str] = set()
-    for row in rows:
+    for row in connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq)):
         if row.thread in heads:
             continue
         heads.add(row.thread)
@@ -130,8 +126,8 @@ def last_of(connection: Connection, beginning: str) -> Parcel | None:
 
 def waiting(connection: Connection) -> tuple[Parcel, ...]:
     """What was not delivered yet, oldest first."""
-    rows = connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq))
-    return tuple(_parcel_of(row) for row in rows)
+    found = connection.execute(select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq))
+    return tuple(_parcel_of(row) for row in found)
 
 
 def root_of(connection: Connection, thread: str) -> tuple[str, str] | None:
@@ -141,10 +137,7 @@ def root_of(connection: Connection, thread: str) -> tuple[str, str] | None:
 
 
 def set_root(connection: Connection, thread: str, channel: str, ts: str) -> None:
-    if root_of(connection, thread) is None:
-        connection.execute(insert(threads).values(thread=thread, channel=channel, ts=ts))
-    else:
-        connection.execute(update(threads).where(threads.c.thread == thread).values(channel=channel, ts=ts))
+    rows.put(connection, threads, {"thread": thread}, {"channel": channel, "ts": ts})
 
 
 def _parcel_of(row: Row[Any]) -> Parcel:

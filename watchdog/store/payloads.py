@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from watchdog.core.clusters import Report
 from watchdog.store.events import record_event
+from watchdog.store.rows import add
 from watchdog.store.tables import events, incidents, payloads
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ _FAILED = "payloads_failed"
 
 def keep(connection: Connection, incident_id: str, report: Report, *, at: datetime) -> bool:
     """False when there is one already: bodies are looked at once."""
-    if find(connection, incident_id) is not None:
-        return False
-    connection.execute(insert(payloads).values(incident_id=incident_id, at=at, report=report.to_json()))
-    return True
+    return add(connection, payloads, {"incident_id": incident_id, "at": at, "report": report.to_json()})
 
 
 def find(connection: Connection, incident_id: str) -> Report | None:

@@ -367,3 +367,24 @@ threads = Table(
     Column("channel", String(100), nullable=False),
     Column("ts", String(60), nullable=False),
 )
+
+# Daemons on one PostgreSQL, and who of them works at what. Their times are the database's own, never a replica's.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(300), nullable=False),
+    Column("since_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+# The token counts up with each change of hands: whoever worked by an earlier one is refused.
+claims = Table(
+    "claims",
+    metadata,
+    Column("item", String(310), primary_key=True),
+    Column("owner", String(36), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("lease_until", Instant, nullable=False),
+    Index(None, "owner"),
+)

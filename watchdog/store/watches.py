@@ -15,6 +15,7 @@ from watchdog.core.watch import OPEN_STATES, Verdict, Watch, WatchState
 from watchdog.core.windows import Summary
 from watchdog.store.events import record_event
 from watchdog.store.journal import find_promotion
+from watchdog.store.rows import add
 from watchdog.store.tables import baselines, evidence, rulesets, watches
 
 if TYPE_CHECKING:
@@ -39,47 +40,45 @@ class Baseline:
 
 def open_watch(connection: Connection, watch: Watch, rules: RuleSet) -> bool:
     """Begin a watch under these rules; False when this promotion has one already."""
-    if connection.execute(select(watches.c.id).where(watches.c.id == watch.id)).first() is not None:
-        return False
     _keep_rules(connection, rules)
-    connection.execute(
-        insert(watches).values(
-            id=watch.id,
-            prompt_id=watch.prompt_id,
-            prompt_slug=watch.prompt_slug,
-            promotion_id=watch.promotion.id,
-            control_version_id=watch.control_version_id,
-            control_until=watch.control_until,
-            most=watch.most.value,
-            why_not_more=watch.why_not_more,
-            state=watch.state.value,
-            opened_at=watch.opened_at,
-            first_call_at=watch.first_call_at,
-            lag_ms=watch.lag // _MS,
-            judged_until=watch.judged_until,
-            verdict=watch.verdict.value,
-            reason=watch.reason,
-            candidate=watch.candidate.to_json(),
-            readings=[],
-            rules_digest=watch.rules_digest,
-            n_windows=watch.n_windows,
-            min_baseline_calls=watch.min_baseline_calls,
-            alpha_left=watch.alpha_left,
-            calibration={rule: c.to_json() for rule, c in watch.calibration.items()},
-            trouble=watch.trouble,
-            trouble_since=watch.trouble_since,
-            provider=watch.provider,
-            peers_note=watch.peers_note,
-            candidate_label=watch.candidate_label,
-            control_label=watch.control_label,
-            control_model=watch.control_model,
-            candidate_model=watch.candidate_model,
-            ledger=[entry.to_json() for entry in watch.ledger],
-            week_read_to=watch.week_read_to,
-            week_note=watch.week_note,
-            ended_at=watch.ended_at,
-        )
-    )
+    values = {
+        "id": watch.id,
+        "prompt_id": watch.prompt_id,
+        "prompt_slug": watch.prompt_slug,
+        "promotion_id": watch.promotion.id,
+        "control_version_id": watch.control_version_id,
+        "control_until": watch.control_until,
+        "most": watch.most.value,
+        "why_not_more": watch.why_not_more,
+        "state": watch.state.value,
+        "opened_at": watch.opened_at,
+        "first_call_at": watch.first_call_at,
+        "lag_ms": watch.lag // _MS,
+        "judged_until": watch.judged_until,
+        "verdict": watch.verdict.value,
+        "reason": watch.reason,
+        "candidate": watch.candidate.to_json(),
+        "readings": [],
+        "rules_digest": watch.rules_digest,
+        "n_windows": watch.n_windows,
+        "min_baseline_calls": watch.min_baseline_calls,
+        "alpha_left": watch.alpha_left,
+        "calibration": {rule: c.to_json() for rule, c in watch.calibration.items()},
+        "trouble": watch.trouble,
+        "trouble_since": watch.trouble_since,
+        "provider": watch.provider,
+        "peers_note": watch.peers_note,
+        "candidate_label": watch.candidate_label,
+        "control_label": watch.control_label,
+        "control_model": watch.control_model,
+        "candidate_model": watch.candidate_model,
+        "ledger": [entry.to_json() for entry in watch.ledger],
+        "week_read_to": watch.week_read_to,
+        "week_note": watch.week_note,
+        "ended_at": watch.ended_at,
+    }
+    if not add(connection, watches, values):
+        return False
     what = f"{watch.promotion.from_version_id} -> {watch.promotion.to_version_id}"
     record_event(connection, watch.id, watch.opened_at, "opened", "", watch.state.value, what)
     return True
@@ -126,7 +125,7 @@ def change_rules(
 
 def _keep_rules(connection: Connection, rules: RuleSet) -> None:
     if connection.execute(select(rulesets.c.digest).where(rulesets.c.digest == rules.digest)).first() is None:
-        connection.execute(insert(rulesets).values(digest=rules.digest, rules=rules.to_json()))
+        add(connection, rulesets, {"digest": rules.digest, "rules": rules.to_json()})
 
 
 def rules_of(connection: Connection, watch: Watch) -> RuleSet:
