@@ -23,10 +23,10 @@ from tests.simulation.traffic import Behaviour, Source, Traffic
 from watchdog.core.guards import Limits
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.notice import Notice, Tone
+from watchdog.core.policy import Countdown, Revert, Suggest
 from watchdog.core.promotion import Standing as Known
 from watchdog.core.promotion import undo_id
 from watchdog.core.rollback import SagaState
-from watchdog.core.rules import Action
 from watchdog.core.terms import Terms
 from watchdog.core.watch import WatchState
 from watchdog.jobs import advance, countdown, opening, send, undoing
@@ -304,10 +304,8 @@ def test_a_promotion_that_has_an_incident_gets_no_second_one(scene: Scene) -> No
         journal.record_promotion(connection, scene.bad, Known.ON_WATCH)
         watches.open_watch(connection, replace(scene.watch(), state=WatchState.WATCHING), rule_set())
         for _ in range(2):
-            found = (reading(),)
-            opening.revert(
-                scene.deps, connection, scene.watch(), found, "v1", ((), "http://127.0.0.1/"), scene.calendar.now
-            )
+            decided = Revert(readings=(reading(),), target_version_id="v1")
+            opening.begin(scene.deps, connection, scene.watch(), decided, ((), "http://127.0.0.1/"), scene.calendar.now)
         everything = incidents.all_incidents(connection)
 
     assert [SagaState.INTENT] == [i.state for i in everything]
@@ -412,24 +410,24 @@ def test_a_recovery_moves_on_by_one(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "most", "state"),
+    ("limits", "decision", "state"),
     [
-        (Limits(), Action.COUNTDOWN, SagaState.COUNTDOWN),
-        (Limits(per_hour=0), Action.COUNTDOWN, SagaState.HELD),
-        (Limits(oldest_target=timedelta(0)), Action.REVERT, SagaState.AWAIT_APPROVAL),
-        (Limits(), Action.SUGGEST, SagaState.AWAIT_APPROVAL),
+        (Limits(), Countdown, SagaState.COUNTDOWN),
+        (Limits(per_hour=0), Countdown, SagaState.HELD),
+        (Limits(oldest_target=timedelta(0)), Revert, SagaState.AWAIT_APPROVAL),
+        (Limits(), Suggest, SagaState.AWAIT_APPROVAL),
     ],
     ids=["it counts down", "a guard refuses", "the target is old", "it only suggests"],
 )
-def test_what_a_verdict_becomes(scene: Scene, limits: Limits, most: Action, state: SagaState) -> None:
+def test_what_a_verdict_becomes(scene: Scene, limits: Limits, decision: Any, state: SagaState) -> None:
     """By the rule's action and the guards."""
     scene.deps.standing.policy = Policy(rules=rule_set(), terms=replace(Terms(), limits=limits))
-    ways = {Action.COUNTDOWN: opening.count_down, Action.REVERT: opening.revert, Action.SUGGEST: opening.ask}
     with scene.store.write() as connection:
         standing = replace(scene.watch(), state=WatchState.WATCHING)
         journal.record_promotion(connection, scene.bad, Known.ON_WATCH)
         watches.open_watch(connection, standing, rule_set())
-        ways[most](scene.deps, connection, standing, (reading(),), "v1", ((), ""), scene.calendar.now)
+        decided = decision(readings=(reading(),), target_version_id="v1")
+        opening.begin(scene.deps, connection, standing, decided, ((), ""), scene.calendar.now)
         (opened,) = incidents.all_incidents(connection)
 
     assert state is opened.state

@@ -12,6 +12,7 @@ from tests.replicas.replica import RULES
 from tests.world import FAILED, GOOD
 from watchdog.core.commands import Command, CommandKind
 from watchdog.core.model import ActorType, Promotion, Prompt
+from watchdog.core.policy import Revert
 from watchdog.core.promotion import Standing, deterministic_id, watch_id
 from watchdog.core.rollback import SagaState
 from watchdog.core.watch import Verdict
@@ -154,8 +155,8 @@ class Cases:
             journal.record_promotion(connection, adopted, Standing.ADOPTED)
             journal.record_promotion(connection, moved, Standing.ON_WATCH)
             watches.open_watch(connection, opened, RULES)
-            target = moved.from_version_id or ""
-            opening.revert(self.deps, connection, opened, (reading(),), target, ((), ""), at)
+            decided = Revert(readings=(reading(),), target_version_id=moved.from_version_id or "")
+            opening.begin(self.deps, connection, opened, decided, ((), ""), at)
 
     def approve_held(self) -> int:
         """Stories that tripped at once were held for an outage; a person approves each."""

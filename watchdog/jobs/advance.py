@@ -91,10 +91,9 @@ def _blind(deps: Deps, incident: Incident, exc: PlatformError, now: datetime) ->
         return _record(deps, incident, record.event, record.why, now)
     with deps.store.write() as connection:
         if incident.state is not SagaState.CONFIRMED and lasts(_wanted_since(incident), now):
-            watch = watches.find_watch(connection, incident.watch_id)
-            if watch is not None:
-                outbox.put(connection, messages.blind(incident, watch, str(exc), now))
-                deps.bell.sender.set()
+            watch = watches.watch_of(connection, incident.watch_id)
+            outbox.put(connection, messages.blind(incident, watch, str(exc), now))
+            deps.bell.sender.set()
         return incidents.postpone(connection, incident, now + _pause(exc, _RETRY_READ))
 
 
@@ -126,9 +125,8 @@ def _send_claimed(deps: Deps, incident: Incident, now: datetime) -> bool:
     with deps.store.write(counting=True) as connection:
         if _held_back(deps, connection, incident, now):
             return True
-        if not incidents.record(connection, incident, Event.SENT, at=now, why=f"attempt {incident.saga.attempt + 1}"):
-            return False
-        sending = incidents.find_incident(connection, incident.id)
+        why = f"attempt {incident.saga.attempt + 1}"
+        sending = incidents.record(connection, incident, Event.SENT, at=now, why=why)
     if sending is None:
         return False
     saga = sending.saga
@@ -167,19 +165,17 @@ def _send_claimed(deps: Deps, incident: Incident, now: datetime) -> bool:
 def _count_out(deps: Deps, incident: Incident, why: str, now: datetime) -> bool:
     """The countdown is over: the guards are asked again, in the transaction that writes the intent."""
     with deps.store.write(counting=True) as connection:
-        watch = watches.find_watch(connection, incident.watch_id)
-        if watch is None:
-            return False
+        watch = watches.watch_of(connection, incident.watch_id)
         refused = guarding.may_not_begin(deps, connection, watch, incident.id, incident.saga.target_version_id, now)
         if refused is not None:
             held = _hold(connection, incident, refused, watch, now)
             deps.bell.sender.set()
             return held
-        if not incidents.record(connection, incident, Event.INTENDED, at=now, why=why):
+        intended = incidents.record(connection, incident, Event.INTENDED, at=now, why=why)
+        if intended is None:
             return False
         intakes.close_intake(connection, watch.id)
-        intended = incidents.find_incident(connection, incident.id)
-        notice = None if intended is None else messages.progressed(intended, watch, Event.INTENDED, why, now)
+        notice = messages.progressed(intended, watch, Event.INTENDED, why, now)
         if notice is not None:
             outbox.put(connection, notice)
     deps.bell.sender.set()
@@ -191,9 +187,7 @@ def _held_back(deps: Deps, connection: Connection, incident: Incident, now: date
     Right before the request: since the intent, somebody put everything on hold, or so many others tripped that nothing
     more is reverted. One that was sent before, and shown not to be applied, is asked the first of these only.
     """
-    watch = watches.find_watch(connection, incident.watch_id)
-    if watch is None:
-        return False
+    watch = watches.watch_of(connection, incident.watch_id)
     if incident.state is SagaState.INTENT:
         refused = guarding.may_not_send(deps, connection, incident, watch, now)
     else:
@@ -210,16 +204,14 @@ def _hold(connection: Connection, incident: Incident, refused: Refusal, watch: W
     held = incidents.record(
         connection, incident, Event.HELD, at=now, why=refused.why, guard=refused.guard.value, fleet=refused.fleet
     )
-    if not held:
+    if held is None:
         return False
     if incident.state is SagaState.COUNTDOWN:
         intakes.close_intake(connection, watch.id)
-    after = incidents.find_incident(connection, incident.id)
-    if after is not None:
-        told = messages.progressed(after, watch, Event.HELD, refused.why, now)
-        notice = messages.fleet(after, watch, now) if refused.fleet else told
-        if notice is not None:
-            outbox.put(connection, notice)
+    told = messages.progressed(held, watch, Event.HELD, refused.why, now)
+    notice = messages.fleet(held, watch, now) if refused.fleet else told
+    if notice is not None:
+        outbox.put(connection, notice)
     return True
 
 
@@ -260,8 +252,8 @@ def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:
     with deps.store.write() as connection:
         if not incidents.record(connection, incident, Event.NOT_SENT, at=at, why=why):
             return False
-        watch = watches.find_watch(connection, incident.watch_id)
-        if watch is not None and lasts(_wanted_since(incident), at):
+        if lasts(_wanted_since(incident), at):
+            watch = watches.watch_of(connection, incident.watch_id)
             outbox.put(connection, messages.blind(incident, watch, why, deps.clock.now()))
     deps.bell.sender.set()
     return True
@@ -269,12 +261,10 @@ def _again(deps: Deps, incident: Incident, why: str, at: datetime) -> bool:
 
 def _record(deps: Deps, incident: Incident, event: Event, why: str, now: datetime, *, audit_id: str = "") -> bool:
     with deps.store.write() as connection:
-        if not incidents.record(connection, incident, event, at=now, why=why, audit_id=audit_id):
+        moved = incidents.record(connection, incident, event, at=now, why=why, audit_id=audit_id)
+        if moved is None:
             return False
-        moved = incidents.find_incident(connection, incident.id)
-        watch = watches.find_watch(connection, incident.watch_id)
-        if moved is None or watch is None:
-            return False
+        watch = watches.watch_of(connection, incident.watch_id)
         if incident.state is SagaState.COUNTDOWN:
             intakes.close_intake(connection, watch.id)
         if moved.saga.undo_of:

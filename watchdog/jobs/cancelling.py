@@ -28,12 +28,10 @@ def cancel(deps: Deps, connection: Connection, incident: Incident, why: str, now
     Args:
         why: who or what cancelled it, as one clause.
     """
-    if not incidents.record(connection, incident, Event.CANCELLED, at=now, why=why):
+    cancelled = incidents.record(connection, incident, Event.CANCELLED, at=now, why=why)
+    if cancelled is None:
         return False
-    cancelled = incidents.find_incident(connection, incident.id)
-    watch = watches.find_watch(connection, incident.watch_id)
-    if cancelled is None or watch is None:
-        return False
+    watch = watches.watch_of(connection, incident.watch_id)
     notice = messages.progressed(cancelled, watch, Event.CANCELLED, why, now)
     if notice is not None:
         outbox.put(connection, notice)

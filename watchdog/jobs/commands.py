@@ -128,9 +128,7 @@ def _execute(deps: Deps, connection: Connection, command: Command, now: datetime
 
 
 def _about(deps: Deps, connection: Connection, incident: Incident, command: Command, now: datetime) -> Answer:
-    watch = watches.find_watch(connection, incident.watch_id)
-    if watch is None:
-        return Answer(outcome=Outcome.REFUSED, text="its watch is not in the database any more")
+    watch = watches.watch_of(connection, incident.watch_id)
     found = decide(command.kind, _standing(deps, connection, incident, watch, now), command.by, now)
     if isinstance(found, Answer):
         return found
@@ -146,11 +144,11 @@ def _carry_out(
         return undoing.begin(deps, connection, incident, command.by, found.why, now)
     if command.kind is CommandKind.CANCEL:
         return cancel(deps, connection, incident, found.why, now)
-    if not incidents.record(connection, incident, Event.APPROVED, at=now, why=found.why, asked_by=command.by):
+    approved = incidents.record(connection, incident, Event.APPROVED, at=now, why=found.why, asked_by=command.by)
+    if approved is None:
         return False
     intakes.close_intake(connection, watch.id)
-    approved = incidents.find_incident(connection, incident.id)
-    notice = None if approved is None else messages.progressed(approved, watch, Event.APPROVED, found.why, now)
+    notice = messages.progressed(approved, watch, Event.APPROVED, found.why, now)
     if notice is not None:
         outbox.put(connection, notice)
     return True

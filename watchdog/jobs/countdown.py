@@ -48,8 +48,8 @@ def run(deps: Deps, now: datetime) -> int:
 
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
     with deps.store.read() as connection:
-        watch = watches.find_watch(connection, incident.watch_id)
-    if watch is None or (finding := _assess(deps, incident, watch, now)) is None:
+        watch = watches.watch_of(connection, incident.watch_id)
+    if (finding := _assess(deps, incident, watch, now)) is None:
         return False
     assessed, before = finding
     if assessed.finding.recovery is not Recovery.RECOVERED:

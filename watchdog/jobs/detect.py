@@ -223,33 +223,25 @@ def _supersede(connection: Connection, promotion: Promotion, now: datetime) -> N
     for incident in incidents.in_state(connection, WAITING_FOR_HUMAN | {SagaState.COUNTDOWN}):
         if incident.saga.prompt_id == promotion.prompt_id:
             why = f"{who} promoted another version"
-            _close_waiting(connection, incident.id, why, now)
+            _close_waiting(connection, incident, why, now)
             intakes.close_intake(connection, incident.watch_id)
     for incident in incidents.in_recovery(connection, Recovery.VERIFYING):
         if incident.saga.prompt_id == promotion.prompt_id and incident.state not in MOVING:
             why = f"{who} promoted another version before the recovery was verified"
-            incidents.record_recovery(connection, incident, Recovery.VOID, at=now, why=why)
+            ended = incidents.record_recovery(connection, incident, Recovery.VOID, at=now, why=why)
             intakes.close_intake(connection, incident.id)
-            _announce_recovery(connection, incident.id, now)
+            if ended is not None:
+                outbox.put(connection, messages.recovery(ended, watches.watch_of(connection, ended.watch_id), now))
 
 
-def _close_waiting(connection: Connection, incident_id: str, why: str, now: datetime) -> None:
-    incident = incidents.find_incident(connection, incident_id)
-    if incident is None or not incidents.record(connection, incident, Event.HUMAN_MOVED, at=now, why=why):
+def _close_waiting(connection: Connection, incident: Incident, why: str, now: datetime) -> None:
+    after = incidents.record(connection, incident, Event.HUMAN_MOVED, at=now, why=why)
+    if after is None:
         return
-    after = incidents.find_incident(connection, incident_id)
-    watch = watches.find_watch(connection, incident.watch_id)
-    if after is not None and watch is not None:
-        notice = messages.progressed(after, watch, Event.HUMAN_MOVED, why, now)
-        if notice is not None:
-            outbox.put(connection, notice)
-
-
-def _announce_recovery(connection: Connection, incident_id: str, now: datetime) -> None:
-    incident = incidents.find_incident(connection, incident_id)
-    watch = watches.find_watch(connection, incident.watch_id) if incident else None
-    if incident is not None and watch is not None:
-        outbox.put(connection, messages.recovery(incident, watch, now))
+    watch = watches.watch_of(connection, incident.watch_id)
+    notice = messages.progressed(after, watch, Event.HUMAN_MOVED, why, now)
+    if notice is not None:
+        outbox.put(connection, notice)
 
 
 def _open(

@@ -304,12 +304,8 @@ def _act(
             if look.judgement.verdict is not Verdict.UPSTREAM:
                 return outbox.put(connection, watch_messages.alert(watch, readings, why, versions[1], now))
             return look.upstream is not None and upstream.tell(connection, watch, readings, look.upstream, now)
-        case Countdown(readings=readings, target_version_id=target):
-            opening.count_down(deps, connection, watch, readings, target, versions, now)
-        case Suggest(readings=readings, target_version_id=target):
-            opening.ask(deps, connection, watch, readings, target, versions, now)
-        case Revert(readings=readings, target_version_id=target):
-            opening.revert(deps, connection, watch, readings, target, versions, now)
+        case Suggest() | Countdown() | Revert():
+            opening.begin(deps, connection, watch, allowed, versions, now)
     return True
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from watchdog.core import messages
 from watchdog.core.guards import too_old
 from watchdog.core.incident import Incident, Recovery
+from watchdog.core.policy import Countdown, Suggest
 from watchdog.core.promotion import incident_id
 from watchdog.core.rollback import Event, Saga, SagaState
 from watchdog.core.watch import Watch, WatchState
@@ -24,81 +25,29 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from watchdog.core.guards import Refusal
-    from watchdog.core.judgement import Reading
+    from watchdog.core.policy import Revert
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
 
 
-def ask(
+def begin(
     deps: Deps,
     connection: Connection,
     watch: Watch,
-    readings: tuple[Reading, ...],
-    target: str,
+    decision: Suggest | Countdown | Revert,
     versions: tuple[tuple[str, ...], str],
     now: datetime,
 ) -> None:
-    """The rule only suggests: an incident that waits for a human."""
-    _open(deps, connection, watch, readings, target, versions, Event.ASKED, None, now)
+    """
+    What was decided becomes an incident that waits for a human, counts down or reverts. For the last two the guards are
+    asked in this very transaction, and may allow less; a countdown's are asked again at its end.
 
-
-def count_down(
-    deps: Deps,
-    connection: Connection,
-    watch: Watch,
-    readings: tuple[Reading, ...],
-    target: str,
-    versions: tuple[tuple[str, ...], str],
-    now: datetime,
-) -> None:
-    """An incident that reverts when the countdown is over; the guards are asked now, and then again."""
-    _guarded(deps, connection, watch, readings, target, versions, Event.COUNTED, now)
-
-
-def revert(
-    deps: Deps,
-    connection: Connection,
-    watch: Watch,
-    readings: tuple[Reading, ...],
-    target: str,
-    versions: tuple[tuple[str, ...], str],
-    now: datetime,
-) -> None:
-    """An incident that reverts, unless a guard or an outage of many prompts holds it."""
-    _guarded(deps, connection, watch, readings, target, versions, Event.INTENDED, now)
-
-
-def _guarded(
-    deps: Deps,
-    connection: Connection,
-    watch: Watch,
-    readings: tuple[Reading, ...],
-    target: str,
-    versions: tuple[tuple[str, ...], str],
-    event: Event,
-    now: datetime,
-) -> None:
-    refused = guarding.may_not_begin(deps, connection, watch, incident_id(watch.promotion), target, now)
-    if refused is not None:
-        event = Event.HELD
-    elif (refused := too_old(watch.control_until, deps.terms.limits, deps.platform_time(now))) is not None:
-        event = Event.ASKED
-    _open(deps, connection, watch, readings, target, versions, event, refused, now)
-
-
-def _open(
-    deps: Deps,
-    connection: Connection,
-    watch: Watch,
-    readings: tuple[Reading, ...],
-    target: str,
-    versions: tuple[tuple[str, ...], str],
-    event: Event,
-    refused: Refusal | None,
-    now: datetime,
-) -> None:
-    """The verdict becomes an intent, and the guards were counted in this very transaction."""
+    Args:
+        versions: what the diff changed, and where to see it.
+    """
+    event, refused = _event(deps, connection, watch, decision, now)
+    readings = decision.readings
     why = refused.why if refused else ""
     fleet = refused.fleet if refused else ""
     incident = Incident(
@@ -109,7 +58,7 @@ def _open(
             bad_version_id=watch.candidate_version_id,
             bad_promotion_id=watch.promotion.id,
             bad_promoted_at=watch.promotion.at,
-            target_version_id=target,
+            target_version_id=decision.target_version_id,
             attempt=0,
             sent_at=None,
             settle=deps.terms.settle,
@@ -133,7 +82,7 @@ def _open(
     )
     if not incidents.open_incident(connection, incident):
         return
-    incidents.record(
+    opened = incidents.record(
         connection,
         incident,
         event,
@@ -143,7 +92,6 @@ def _open(
         guard=refused.guard.value if refused else "",
         fleet=fleet,
     )
-    opened = incidents.find_incident(connection, incident.id)
     watches.change_state(connection, watch, WatchState.TRIPPED, event="tripped", at=now, detail=readings[0].sentence)
     if event is not Event.COUNTED:
         # While it counts, the candidate's calls go on being read: the numbers may come back.
@@ -154,3 +102,17 @@ def _open(
         "a promotion made production worse",
         extra={"action": "incident_opened", "incident_id": incident.id, "why": readings[0].sentence, "held": why},
     )
+
+
+def _event(
+    deps: Deps, connection: Connection, watch: Watch, decision: Suggest | Countdown | Revert, now: datetime
+) -> tuple[Event, Refusal | None]:
+    """How it begins; and which guard allowed no more than that."""
+    if isinstance(decision, Suggest):
+        return Event.ASKED, None
+    target, incident = decision.target_version_id, incident_id(watch.promotion)
+    if refused := guarding.may_not_begin(deps, connection, watch, incident, target, now):
+        return Event.HELD, refused
+    if refused := too_old(watch.control_until, deps.terms.limits, deps.platform_time(now)):
+        return Event.ASKED, refused
+    return (Event.COUNTED if isinstance(decision, Countdown) else Event.INTENDED), None

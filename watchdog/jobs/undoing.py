@@ -61,9 +61,7 @@ def begin(deps: Deps, connection: Connection, incident: Incident, by: str, why: 
         # Nobody waits any more for what the restored version's calls will show.
         incidents.record_recovery(connection, incident, Recovery.VOID, at=now, why=why)
         intakes.close_intake(connection, incident.id)
-    watch = watches.find_watch(connection, incident.watch_id)
-    if watch is not None:
-        outbox.put(connection, undo_messages.asked(undo, watch, now))
+    outbox.put(connection, undo_messages.asked(undo, watches.watch_of(connection, incident.watch_id), now))
     return True
 
 

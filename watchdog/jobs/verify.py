@@ -43,9 +43,7 @@ def run(deps: Deps, now: datetime) -> int:
 def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
     moved = _moved_elsewhere(deps, incident)
     with deps.store.read() as connection:
-        watch = watches.find_watch(connection, incident.watch_id)
-    if watch is None:
-        return False
+        watch = watches.watch_of(connection, incident.watch_id)
     assessed = None if moved else _assess(deps, incident, watch, now)
     if assessed is None and not moved:
         return False
@@ -56,14 +54,11 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
     if recovery is Recovery.VERIFYING and restored.calls == incident.restored.calls:
         return False
     with deps.store.write() as connection:
-        if not incidents.record_recovery(connection, incident, recovery, at=now, why=reason, restored=restored):
-            return False
-        if recovery is Recovery.VERIFYING:
+        ended = incidents.record_recovery(connection, incident, recovery, at=now, why=reason, restored=restored)
+        if ended is None or recovery is Recovery.VERIFYING:
             return False
         intakes.close_intake(connection, incident.id)
-        ended = incidents.find_incident(connection, incident.id)
-        if ended is not None:
-            outbox.put(connection, messages.recovery(ended, watch, now))
+        outbox.put(connection, messages.recovery(ended, watch, now))
         if assessed is not None:
             record.recovery(connection, deps.terms, incident, assessed, now)
     record.log_head(deps.store, "a verification ended")

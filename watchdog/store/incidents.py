@@ -80,7 +80,7 @@ def record(
     due_at: datetime | None = None,
     guard: str = "",
     fleet: str = "",
-) -> bool:
+) -> Incident | None:
     """
     Take one event: the new state, its time and the event row, together.
 
@@ -90,7 +90,7 @@ def record(
         guard: which refused; a row of its own counts the refusals.
         fleet: id of the incident with which the outage began for which it is held.
 
-    Returns: False when another was first; nothing was changed then.
+    Returns: as it is now; None when another was first, and nothing was changed then.
     Raises: IllegalTransition: the event does not follow from the state.
     """
     state = after(incident.state, event)
@@ -113,12 +113,12 @@ def record(
     if state in (SagaState.SUPERSEDED, SagaState.NEEDS_HUMAN, SagaState.CANCELLED):
         values |= {"recovery": Recovery.VOID.value, "recovery_reason": why, "closed_at": at}
     if not _compare_and_set(connection, incident, values):
-        return False
+        return None
     who = asked_by or "watchdog"
     record_event(connection, incident.id, at, event.value, incident.state.value, state.value, why, actor=who)
     if guard:
         note_refusal(connection, incident.id, guard, at=at, state=state)
-    return True
+    return find_incident(connection, incident.id)
 
 
 def note_refusal(connection: Connection, incident_id: str, guard: str, *, at: datetime, state: SagaState) -> None:
@@ -137,8 +137,8 @@ def record_recovery(
     why: str,
     until: datetime | None = None,
     restored: Summary | None = None,
-) -> bool:
-    """Move the recovery on; compare-and-set like `record`."""
+) -> Incident | None:
+    """Move the recovery on; compare-and-set like `record`, and the same is returned."""
     values: dict[str, Any] = {"recovery": to.value, "recovery_reason": why, "token": incident.token + 1}
     if until is not None:
         values["recovery_until"] = until
@@ -147,10 +147,10 @@ def record_recovery(
     if to is not Recovery.VERIFYING:
         values["closed_at"] = at
     if not _compare_and_set(connection, incident, values):
-        return False
+        return None
     if to is not incident.recovery:
         record_event(connection, incident.id, at, to.value, incident.recovery.value, to.value, why)
-    return True
+    return find_incident(connection, incident.id)
 
 
 def postpone(connection: Connection, incident: Incident, until: datetime) -> bool:

@@ -155,6 +155,12 @@ def find_watch(connection: Connection, watch_id: str) -> Watch | None:
     return found[0] if found else None
 
 
+def watch_of(connection: Connection, watch_id: str) -> Watch:
+    """The one that an incident's row refers to: a foreign key keeps it there."""
+    (found,) = _read(connection, select(watches).where(watches.c.id == watch_id))
+    return found
+
+
 def change_state(
     connection: Connection, watch: Watch, to: WatchState, *, event: str, at: datetime, detail: str = ""
 ) -> bool:
