@@ -333,8 +333,8 @@ LINES = (
     Line(
         name="the guards are counted one after another",
         file="jobs/advance.py",
-        line="    with deps.store.write(counting=True) as connection:\n        watch = watches.find_watch(",
-        instead="    with deps.store.write() as connection:\n        watch = watches.find_watch(",
+        line="    with deps.store.write(counting=True) as connection:\n        watch = watches.watch_of(",
+        instead="    with deps.store.write() as connection:\n        watch = watches.watch_of(",
         tests=_SENDING,
     ),
     Line(
