@@ -10,7 +10,7 @@ OURS   := watchdog tests bench
 CORES  := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-fast battery soak lint bench lock clean
+.PHONY: help demo run test test-fast battery coverage soak lint bench lock clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -27,11 +27,22 @@ test: $(VENV)/dev.stamp  ## all tests, on all cores
 test-fast: $(VENV)/dev.stamp  ## what is quick: no killed processes, no simulations
 	@$(BIN)/python -m pytest $(CORES) -m "not crash and not simulation and not acceptance"
 
-battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test notices; then 20 prompt-years of trouble, all faults, and replicas
+battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test notices; then trouble, all faults, and what nobody would write
 	@$(BIN)/python -m tests.mutants
 	@$(BIN)/python -m tests.simulation --seed 1 --prompt-years 20
 	@for part in http pairs slack tcp late human clock kill; do $(BIN)/python -m tests.faults --part $$part --seed 1 || exit 1; done
+	@$(BIN)/python -m tests.simulation.stories --count 300
+	@$(BIN)/python -m tests.fuzz --part configs --count 100000 --seed 1
+	@$(BIN)/python -m tests.fuzz --part payloads --count 100000 --seed 1
+	@$(BIN)/python -m tests.fuzz --part messenger --count 20000 --seed 1
+	@$(BIN)/python -m tests.fuzz --part callfiles --count 5000 --seed 1
 	@$(BIN)/python -m tests.replicas --count 2000 --stories 12 --seed 1
+	@$(BIN)/python -m tests.branches
+	@$(BIN)/python -m tests.mutants --score core/rollback core/guards core/commands
+	@$(BIN)/python -m tests.mutants --score --sample 300 --seed 1
+
+coverage: $(VENV)/dev.stamp  ## which branches of the saga, the guards and the outbox their tests take
+	@$(BIN)/python -m tests.branches
 
 soak: $(VENV)/dev.stamp  ## 1,000 prompt-years of trouble, from one seed: a day on one core
 	@$(BIN)/python -m tests.simulation --seed 1000 --prompt-years 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -671,8 +672,26 @@ def test_bytes_that_are_not_utf_8_are_placed(bench: Bench) -> None:
         ("a = " + "[" * 100_000, "nested too deeply"),
         ("a = " + "9" * 10_000, "a number that is too long"),
         ("#" * (1 << 20) + "\n", "larger than 1 MiB"),
+        ("a." * 20_000 + "a = 1", "a key of more than 50 parts"),
+        ("[" + "'a' . " * 60 + "b]", "a key of more than 50 parts"),
     ],
 )
 def test_a_monstrous_file_is_refused_with_a_reason(bench: Bench, text: str, message: str) -> None:
     """No traceback, whatever the file is."""
     assert message in bench.issue(text).message
+
+
+def test_a_key_without_end_is_placed(bench: Bench) -> None:
+    """Where it begins; reading it would take a time that grows with the square of its parts."""
+    issue = bench.issue(f"{PLATFORM}\nx = {{ {'a.' * 60}a = 1 }}\n")
+
+    assert (5, 7) == (issue.line, issue.column)
+
+
+def test_thousands_of_wrong_items_are_reported_at_once(bench: Bench) -> None:
+    """All of them, on one line or on many, in seconds: each used to be held against each other."""
+    began_s = time.process_time()
+    for between in (",", ",\n"):
+        assert 2000 == len(bench.issues(f"{PLATFORM}[watch]\nprompts = [{between.join(['1'] * 2000)}]\n"))
+
+    assert time.process_time() - began_s < 10.0

@@ -134,3 +134,35 @@ def test_a_command_about_a_prompt_is_not_decided_here() -> None:
     """A mistake of the caller."""
     with pytest.raises(ValueError, match="hold is about no incident"):
         decide(_K.HOLD, standing(_S.DONE), "ana", T0)
+
+
+@pytest.mark.parametrize("state", [_S.CONFIRMED, _S.DONE])
+def test_an_undo_that_was_made_says_when_and_by_whom(state: SagaState) -> None:
+    """Another one that came to nothing says how it stands, and why where that is known."""
+    made = undo(state).incident
+    found = decide(_K.UNDO, standing(_S.DONE, undo=made), "bob", T0)
+    assert Answer(outcome=STALE, text="already undone at 2026-11-20 12:01:00 UTC, asked for by ana") == found
+
+    held = replace(undo(_S.HELD).incident, recovery_reason="")
+    found = decide(_K.UNDO, standing(_S.DONE, undo=held), "bob", T0)
+    assert isinstance(found, Answer)
+    assert f"undo {held.id[:8]} is held. There is one undo for an incident" in found.text
+
+
+@pytest.mark.parametrize(
+    ("of", "when", "said"),
+    [
+        (standing(_S.SENDING), ", once it is through", "To take that back, once it is through: `promptwatch undo "),
+        (standing(_S.DONE), "", "To take that back: `promptwatch undo "),
+        (undo(_S.SENDING), "", "An undo is not undone: promote by hand what you want"),
+        (undo(_S.DONE), "", "already undone at 2026-11-20 12:01:00 UTC"),
+    ],
+    ids=["sent", "done", "an undo that was sent", "an undo that is done"],
+)
+def test_what_cannot_be_cancelled_any_more_says_how_to_take_it_back(of: Standing, when: str, said: str) -> None:
+    """By an undo, or by hand where it is one itself."""
+    found = decide(_K.CANCEL, of, "ana", T0)
+
+    assert isinstance(found, Answer)
+    assert STALE is found.outcome
+    assert said in found.text

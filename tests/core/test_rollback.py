@@ -39,7 +39,8 @@ def test_every_arrow_that_is_not_in_the_table_is_refused(state: SagaState, event
     if event in TRANSITIONS[state]:
         assert TRANSITIONS[state][event] is after(state, event)
         return
-    with pytest.raises(IllegalTransition, match=f"{state.value} cannot take {event.value}"):
+    allowed = ", ".join(e.value for e in TRANSITIONS[state]) or "nothing"
+    with pytest.raises(IllegalTransition, match=f"{state.value} cannot take {event.value}; allowed: {allowed}$"):
         after(state, event)
 
 

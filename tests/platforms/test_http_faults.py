@@ -232,6 +232,7 @@ def test_a_read_gives_up_after_three_server_errors(client: PromptHelm, hostile: 
         (raw_answer(200, b"[]"), "not a listing"),
         (raw_answer(200, b""), "not a listing"),
         (raw_answer(200, b'{"items": [], "nextCursor": 7}'), "nextCursor is not text"),
+        (raw_answer(200, b'{"items": [], "nextCursor": "\\ud800"}'), "nextCursor is not text"),
         (raw_answer(302, b"", {"location": "https://elsewhere.example/login?next=x"}), "redirect"),
         (raw_answer(200, b"\x00\x01", {"content-encoding": "br"}), "compressed as 'br'"),
         (raw_answer(200, b"not gzip at all", {"content-encoding": "gzip"}), "damaged"),
@@ -562,6 +563,15 @@ def test_the_clock_skew_comes_from_the_last_answer(client: PromptHelm, hostile: 
     assert None is before
     assert skew is not None
     assert skew.total_seconds() == 60.5
+
+
+@pytest.mark.parametrize("said", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 01 Jan 1500 00:00:00 GMT"])
+def test_a_date_at_the_end_of_the_calendar_is_no_clock(client: PromptHelm, hostile: HostileServer, said: str) -> None:
+    """What is reckoned with it, such as how late a call may have started, would leave the calendar."""
+    hostile.answer = json_answer(EMPTY, headers={"date": said})
+
+    assert () == next(client.calls("p1", since=NOW - timedelta(hours=1), until=NOW)).calls
+    assert client.clock_skew() is None
 
 
 def test_reads_keep_their_connection_and_promotions_do_not(client: PromptHelm, hostile: HostileServer) -> None:

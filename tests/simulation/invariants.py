@@ -57,18 +57,24 @@ class Aftermath:
 
 
 def aftermath(simulation: Simulation) -> Aftermath:
+    """At the end, when the daemon has closed its database."""
     store = Store(simulation.url)
     try:
-        with store.read() as connection:
-            found = incidents.all_incidents(connection, limit=100_000)
-            return Aftermath(
-                simulation=simulation,
-                incidents={incident.id: incident for incident in found},
-                watches=watches.all_watches(connection, limit=100_000),
-                parcels=outbox.parcels(connection),
-            )
+        return standing(simulation, store)
     finally:
         store.close()
+
+
+def standing(simulation: Simulation, store: Store) -> Aftermath:
+    """As it is now."""
+    with store.read() as connection:
+        found = incidents.all_incidents(connection, limit=100_000)
+        return Aftermath(
+            simulation=simulation,
+            incidents={incident.id: incident for incident in found},
+            watches=watches.all_watches(connection, limit=100_000),
+            parcels=outbox.parcels(connection),
+        )
 
 
 def violations(after: Aftermath) -> list[str]:
@@ -91,6 +97,19 @@ def false_reverts(after: Aftermath) -> list[Release]:
     """Harmless versions that the daemon took off production."""
     reverted = {e.revert_of for e in after.own}
     return [r for r in after.simulation.people.releases if r.kind.name == "harmless" and r.promotion.id in reverted]
+
+
+def at_any_time(after: Aftermath) -> list[str]:
+    """Of `violations` those that must hold in the middle of a story as well."""
+    checks = (
+        _one_promotion_an_incident,
+        _only_what_was_looked_at_just_before,
+        _a_human_who_was_gone_over_is_told,
+        _targets_are_good,
+        _no_more_than_the_guards_allow,
+        _nobody_was_told_twice,
+    )
+    return [f"{check.__name__.strip('_')}: {what}" for check in checks for what in check(after)]
 
 
 def _one_promotion_an_incident(after: Aftermath) -> Iterator[str]:
@@ -117,6 +136,8 @@ def _a_human_who_was_gone_over_is_told(after: Aftermath) -> Iterator[str]:
             continue
         incident = after.incident_of(e)
         ended = None if incident is None else incident.state
+        if ended in MOVING:
+            continue  # it is being found out
         if ended not in (SagaState.NEEDS_HUMAN, SagaState.SUPERSEDED):
             yield f"{e.promotion.id} went over {last.promotion.id}, and its incident is {ended}"
 
@@ -126,6 +147,9 @@ def _targets_are_good(after: Aftermath) -> Iterator[str]:
         earlier = after.before(e)
         if e.promotion.to_version_id not in [x.promotion.to_version_id for x in earlier]:
             yield f"{e.promotion.id} promoted {e.promotion.to_version_id}, which was never on production"
+        incident = after.incident_of(e)
+        if incident is not None and incident.saga.undo_of:
+            continue  # a person wants back what was taken off production
         undone = {x.revert_of for x in earlier if x in after.own}
         fates = [x.promotion.id in undone for x in earlier if x.promotion.to_version_id == e.promotion.to_version_id]
         if fates and fates[-1]:
@@ -133,9 +157,10 @@ def _targets_are_good(after: Aftermath) -> Iterator[str]:
 
 
 def _no_more_than_the_guards_allow(after: Aftermath) -> Iterator[str]:
-    """By when they were opened: what one intent allows may be sent later."""
+    """By when they were opened: what one intent allows may be sent later. What people asked for is not rationed."""
     limits = after.simulation.terms.limits
-    opened = sorted((i.opened_at, i.saga.prompt_id) for i in (after.incident_of(e) for e in after.own) if i is not None)
+    automatic = (i for i in (after.incident_of(e) for e in after.own) if i is not None and not i.asked_by)
+    opened = sorted((i.intended_at or i.opened_at, i.saga.prompt_id) for i in automatic)
     for at, prompt_id in opened:
         for span, most, of in (
             (HOUR, limits.per_hour, None),
@@ -157,12 +182,18 @@ def _everything_came_to_an_end(after: Aftermath) -> Iterator[str]:
     yield from (f"notice {p.key} was not sent: {p.error}" for p in after.parcels if p.sent_at is None)
 
 
-def _everybody_was_told_once(after: Aftermath) -> Iterator[str]:
+def _nobody_was_told_twice(after: Aftermath) -> Iterator[str]:
     told = Counter(m.key for m in after.simulation.slack.messages)
     yield from (f"{n} messages have the key {key}" for key, n in told.items() if n > 1)
-    yield from (f"nobody was told of {p.key}" for p in after.parcels if p.key not in told)
     roots = Counter(m.thread for m in after.simulation.slack.messages if m.root)
     yield from (f"{n} root messages of the thread {thread}" for thread, n in roots.items() if n > 1)
+
+
+def _everybody_was_told_once(after: Aftermath) -> Iterator[str]:
+    yield from _nobody_was_told_twice(after)
+    told = {m.key for m in after.simulation.slack.messages}
+    yield from (f"nobody was told of {p.key}" for p in after.parcels if p.key not in told)
+    roots = {m.thread for m in after.simulation.slack.messages if m.root}
     for e in after.own:
         incident = after.incident_of(e)
         if incident is None:

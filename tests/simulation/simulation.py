@@ -190,17 +190,28 @@ class Simulation:
         self._once()
 
     def _once(self) -> None:
-        self.ticks += 1
-        try:
-            self._stage(detect.run)
-            for name, stage in tick.STAGES:
-                if name != _LEFT_OUT:
-                    self._stage(stage)
+        def all_of_it() -> None:
+            self.look()
             commands.run(self.deps, self.clock.now())
             while advance.run(self.deps, self.clock.now()):
                 pass
             while send.run(self.deps, self.clock.now()):
                 pass
+
+        self.ticks += 1
+        self.outlive(all_of_it)
+
+    def look(self) -> None:
+        """What the ticking thread does; nothing is executed, sent or told."""
+        self._stage(detect.run)
+        for name, stage in tick.STAGES:
+            if name != _LEFT_OUT:
+                self._stage(stage)
+
+    def outlive(self, work: Callable[[], object]) -> None:
+        """Do it, and start anew where the process dies of it."""
+        try:
+            work()
         except Crash:
             self.deaths += 1
             self.store.close()

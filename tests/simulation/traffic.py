@@ -52,6 +52,15 @@ class Outage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Silence:
+    """A time in which nobody calls a prompt."""
+
+    index: int
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """
     The traffic of one prompt.
@@ -84,10 +93,12 @@ class Traffic:
     """
     Attributes:
         outages: of the provider that all prompts share.
+        silences: of single prompts.
     """
 
     seed: int
     outages: list[Outage] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
     _slots: OrderedDict[tuple[int, int], _Slot] = field(default_factory=OrderedDict)
 
     def calls(
@@ -126,7 +137,7 @@ class Traffic:
     ) -> Call | None:
         started_at = datetime.fromtimestamp(float(slot.started_s[i]), UTC)
         live = version_at(started_at)
-        if live is None:
+        if live is None or any(s.index == source.index and s.since <= started_at < s.until for s in self.silences):
             return None
         version_id, does = live
         outage = _during(self.outages, started_at)

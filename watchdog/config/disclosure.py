@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
+from functools import lru_cache
 
 _LONGEST_VALUE = 60
 _LONGEST_NAME = 300
@@ -30,6 +31,7 @@ def looks_secret(text: str) -> bool:
     return _CREDENTIAL.search(text) is not None
 
 
+@lru_cache(maxsize=1024)
 def names_secret(key: str) -> bool:
     """Whether a key of this name may hold a credential, misspelt names included."""
     name = key.lower()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from watchdog.config.disclosure import looks_secret, names_secret, quoted, source_line
@@ -13,7 +15,7 @@ from watchdog.config.locate import KeyPath, Place, locate
 from watchdog.errors import ConfigError, ConfigIssue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from importlib.resources.abc import Traversable
 
 _MAX_BYTES = 1 << 20
@@ -23,6 +25,12 @@ _PLACE_OF_SYNTAX_ERROR = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of 
 _KEY_TUPLE = re.compile(r"\('.*'(?:, ?)?\)")
 _KEY_AND_VALUE = re.compile(r"\s*[A-Za-z0-9_.-]+\s*=")
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
+_MOST_PARTS = 50
+# Each part of a dotted key is a table, and reading them takes a time that grows with their square: minutes for a file
+# that is nothing but one key.
+_ENDLESS_KEY = re.compile(
+    rf"""(?:^|[\[{{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{_MOST_PARTS}}}""", re.MULTILINE
+)
 # The start of tomllib's message -> what to do about it.
 _ADVICE = {
     "Invalid value": "a text needs quotes, and a number or true/false none",
@@ -84,14 +92,24 @@ class Document:
         return value
 
     def _shown_line(self, place: Place, path: KeyPath) -> str | None:
-        for other, there in self.places.items():
-            touches = there.line <= place.line <= there.last_line
-            # An inline table puts several keys on one line, and a text may span lines: the line is shown if there is
-            # nothing on it but this key, the tables above it and the items of its array.
-            if touches and (_may_hold_secret(other) or not _leads_to(path, other)):
-                return None
         line = self.lines[place.line - 1]
-        return source_line(line) if len(line) <= _LONGEST_LINE else None
+        # Before anything is looked for: a thousand wrong items on one line are a thousand issues.
+        if len(line) > _LONGEST_LINE:
+            return None
+        # An inline table puts several keys on one line, and a text may span lines: the line is shown if there is
+        # nothing on it but this key, the tables above it and the items of its array.
+        if any(_may_hold_secret(other) or not _leads_to(path, other) for other in self._touching[place.line]):
+            return None
+        return source_line(line)
+
+    @cached_property
+    def _touching(self) -> Mapping[int, Sequence[KeyPath]]:
+        """By line: every key and item of which a part stands there."""
+        found: defaultdict[int, list[KeyPath]] = defaultdict(list)
+        for path, place in self.places.items():
+            for line in range(place.line, place.last_line + 1):
+                found[line].append(path)
+        return found
 
 
 def read_document(source: Traversable, *, file: str, hint: str) -> Document:
@@ -105,6 +123,8 @@ def read_document(source: Traversable, *, file: str, hint: str) -> Document:
     Raises: ConfigError: with one issue, since behind a syntax error nothing can be told.
     """
     text = _decode(_read(source, file, hint), file)
+    if endless := _ENDLESS_KEY.search(text):
+        raise ConfigError((_endless_key(text, endless.start(), file),))
     try:
         return Document(
             file=file,
@@ -180,6 +200,18 @@ def _decode(raw: bytes, file: str) -> str:
             message=f"byte 0x{raw[exc.start]:02x} is not UTF-8; save the file as UTF-8",
         )
         raise ConfigError((issue,)) from None
+
+
+def _endless_key(text: str, at: int, file: str) -> ConfigIssue:
+    # The match may begin with blanks, or with the bracket or comma before the key.
+    at += len(text[at:]) - len(text[at:].lstrip(" \t\n\r[{,"))
+    return ConfigIssue(
+        file=file,
+        line=text.count("\n", 0, at) + 1,
+        column=at - (text.rfind("\n", 0, at) + 1) + 1,
+        key="",
+        message=f"a key of more than {_MOST_PARTS} parts; no key has more than a few, so look for a missing quote",
+    )
 
 
 def _syntax_issue(exc: tomllib.TOMLDecodeError, text: str, file: str) -> ConfigIssue:

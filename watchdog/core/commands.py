@@ -210,13 +210,11 @@ def _over(standing: Standing) -> Answer:
             return _stale(f"already {verb} at {when}: {good} was put back. {_how_to_undo(incident, incident.id[:8])}")
         case SagaState.SUPERSEDED:
             return _stale(f"already superseded: {incident.recovery_reason}")
-        case SagaState.NEEDS_HUMAN:
+        case _:  # the last end that there is: it needs a human
             return _refused(
                 f"it needs a human, and the watchdog does nothing more about it ({incident.recovery_reason}); look at "
                 "the pointer on the platform and promote by hand"
             )
-        case state:
-            raise ValueError(f"{state.value} is no end")
 
 
 def _how_to_undo(incident: Incident, short: str, when: str = "") -> str:

@@ -41,6 +41,7 @@ _PAGE = 200
 _PAGES = 5
 _BLIND_LOOKS = 3
 _REMEMBERED = 1000
+_LONGEST_WORD = 256
 _TOKEN_UNUSABLE = "Slack: the token holds blanks, line breaks or letters that no token has"  # noqa: S105
 
 
@@ -108,7 +109,8 @@ class SlackNotifier:
             who = _call("Slack auth.test", client.auth_test)
         except NotifyError as exc:
             return Checkup(lines=(), problems=(str(exc),))
-        lines.append(f"Slack: signed in as {who.get('user', '?')} in the workspace {who.get('team', '?')}")
+        user, team = (_word(who.get(name)) or "?" for name in ("user", "team"))
+        lines.append(f"Slack: signed in as {user} in the workspace {team}")
         problems: list[str] = []
         scopes = {s.strip() for s in _header(who, "x-oauth-scopes").split(",")} - {""}
         if scopes and "chat:write" not in scopes:
@@ -118,8 +120,9 @@ class SlackNotifier:
         except SlackFault as exc:
             (lines if exc.code == "missing_scope" else problems).append(f"the channel was not looked up: {exc}")
         else:
-            lines += [f"Slack: the channel is #{(info.get('channel') or {}).get('name', self._channel)}"]
-            if (info.get("channel") or {}).get("is_member") is False:
+            channel = _object(info.get("channel"))
+            lines.append(f"Slack: the channel is #{_word(channel.get('name')) or self._channel}")
+            if channel.get("is_member") is False:
                 problems.append("Slack: the app is not in the channel; invite it with /invite")
         try:
             _call("Slack conversations.history", client.conversations_history, channel=self._channel, limit=1)
@@ -180,17 +183,24 @@ class SlackNotifier:
 
     def _search(self, client: WebClient, key: str, root: Posted) -> _Sight:
         where: dict[str, Any] = {"channel": root.channel, "limit": _PAGE, "include_all_metadata": True}
+        what = "Slack conversations.replies" if root.ts else "Slack conversations.history"
         for _ in range(_PAGES):
             if root.ts:
-                page = _call("Slack conversations.replies", client.conversations_replies, ts=root.ts, **where)
+                page = _call(what, client.conversations_replies, ts=root.ts, **where)
             else:
-                page = _call("Slack conversations.history", client.conversations_history, **where)
-            for message in page.get("messages") or ():
-                if _key_of(message) == key:
-                    return _Sight(ts=str(message["ts"]), whole=True)
-            where["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
-            if not where["cursor"]:
+                page = _call(what, client.conversations_history, **where)
+            messages = page.get("messages")
+            cursor = _object(page.get("response_metadata")).get("next_cursor") or ""
+            if not isinstance(messages, list) or not isinstance(cursor, str):
+                raise _unread(what)
+            for message in messages:
+                if _key_of(_object(message)) == key:
+                    if not (ts := _word(message.get("ts"))):
+                        raise _unread(what)
+                    return _Sight(ts=ts, whole=True)
+            if not cursor:
                 return _Sight(ts="", whole=True)
+            where["cursor"] = cursor
         return _Sight(ts="", whole=False)
 
     def _post(self, client: WebClient, notice: Notice, message: Json, **where: str) -> Posted:
@@ -200,8 +210,8 @@ class SlackNotifier:
             return _call("Slack chat.postMessage", client.chat_postMessage, **where, **content, **args)
 
         answer = _send_simpler_if_refused(send, message, notice)
-        channel, ts = answer.get("channel"), answer.get("ts")
-        if not isinstance(channel, str) or not isinstance(ts, str):
+        channel, ts = _word(answer.get("channel")), _word(answer.get("ts"))
+        if not channel or not ts:
             raise NotifyError(
                 "Slack chat.postMessage: the answer names no message; it may have arrived",
                 permanent=False,
@@ -303,11 +313,25 @@ def _send_simpler_if_refused(send: Callable[[Json], SlackResponse], message: Jso
 
 
 def _key_of(message: Json) -> str | None:
-    metadata = message.get("metadata") or {}
+    metadata = _object(message.get("metadata"))
     if metadata.get("event_type") != slack_blocks.EVENT_TYPE:
         return None
-    key = (metadata.get("event_payload") or {}).get("key")
+    key = _object(metadata.get("event_payload")).get("key")
     return key if isinstance(key, str) else None
+
+
+def _object(value: object) -> Json:
+    """What stands there if it is an object, else an empty one: a proxy may answer anything in Slack's place."""
+    return value if isinstance(value, dict) else {}
+
+
+def _word(value: object) -> str:
+    """A name or an id of Slack's; the empty string for anything else."""
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_WORD else ""
+
+
+def _unread(what: str) -> SlackFault:
+    return SlackFault(f"{what}: the answer is no list of messages", code="", meaning=Meaning.LATER)
 
 
 def _header(answer: SlackResponse, name: str) -> str:

@@ -42,6 +42,8 @@ LONGEST_QUIET_S = 600.0
 # What a refusal says is read for the message only.
 _MAX_REFUSAL_BYTES = 64 * 2**10
 _HALF_A_SECOND = timedelta(seconds=0.5)
+# A date that is further off says nothing of a clock, and what is reckoned with it would leave the calendar.
+_LONGEST_SKEW = timedelta(days=36_525)
 
 # The request cannot have left: there was no connection to send it on.
 _NEVER_LEFT = (
@@ -264,7 +266,9 @@ class JsonHttp:
         said = http_time(response.headers.get("date"))
         if said is not None:
             ours = asked_at + (self._clock.now() - asked_at) / 2
-            self._skew = said + _HALF_A_SECOND - ours
+            skew = said - ours + _HALF_A_SECOND
+            if abs(skew) <= _LONGEST_SKEW:
+                self._skew = skew
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

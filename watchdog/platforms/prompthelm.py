@@ -282,7 +282,8 @@ class PromptHelm:
             cursor = answer.get("nextCursor")
             if cursor is None or cursor == "":
                 return
-            if not isinstance(cursor, str):
+            # Printable keeps out lone surrogates, which no query can carry.
+            if not isinstance(cursor, str) or not cursor.isprintable():
                 raise _bad(path, "nextCursor is not text")
             if cursor in cursors:
                 raise _bad(path, "nextCursor repeats, so the listing would never end")

@@ -148,7 +148,8 @@ def missing_column(source: str, columns: Collection[str]) -> str:
 
 
 def listed(names: Collection[str], most: int = 12, longest: int = 30) -> str:
-    """`a, b, c and 4 more`; a name that is longer is cut short."""
-    shown = [name if len(name) <= longest else f"{name[: longest - 1]}…" for name in list(names)[:most]]
+    """`a, b, c and 4 more`; a name that is longer is cut short, and what could steer a terminal is a dot."""
+    plain = ("".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in name) for name in list(names)[:most])
+    shown = [name if len(name) <= longest else f"{name[: longest - 1]}…" for name in plain]
     rest = len(names) - len(shown)
     return ", ".join(shown) + (f" and {rest:,} more" if rest else "") if shown else "none"
