@@ -6,8 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OURS   := watchdog tests bench
-# A file stays on one core, so that what its tests share is made once.
-CORES  := -n auto --dist loadfile
+# A file stays on one core, so that what its tests share is made once; in our order, in which the long ones come first.
+CORES  := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast battery coverage soak lint bench lock clean

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long goes first: at the end all cores shall have something to do."""
+    items.sort(
+        key=lambda item: not any(item.get_closest_marker(name) for name in ("crash", "simulation", "acceptance"))
+    )
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     """A command that sets up logging in this process must not make another test deaf."""

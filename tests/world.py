@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from tests.builders import T0, rule_set, success_rule
+from tests.sqlite import empty_database
 from watchdog.core.rules import Action, Metric, Rule, RuleSet, Statistic
 from watchdog.core.terms import Terms
 from watchdog.core.windows import WINDOW
@@ -186,7 +187,10 @@ class World(ExitStack):
         options = PromptHelmOptions(url=url, app_url=app_url, timeout_s=self.timeout_s, segment_by=self.segment_by)
         client = PromptHelm(options, read_token=lambda: self.token, clock=self.own_clock, uniform=lambda: 0.5)
         self.callback(client.close)
-        store = self.store_of(self.database or f"sqlite:///{self.folder / 'watch.db'}")
+        file = self.folder / "watch.db"
+        if not self.database and not file.exists():
+            file.write_bytes(empty_database())
+        store = self.store_of(self.database or f"sqlite:///{file}")
         self.callback(store.close)
         store.migrate()
         self.claims: Claims = Unshared()

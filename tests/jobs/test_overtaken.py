@@ -16,10 +16,11 @@ import pytest
 from tests.builders import incident, reading, rule_set, saga, watch
 from tests.simulation.clock import Calendar, DaemonClock
 from tests.simulation.faults import Fault
-from tests.simulation.machine import ToldWeather, empty_database
+from tests.simulation.machine import ToldWeather
 from tests.simulation.platform import Production, SimulatedPlatform
 from tests.simulation.slack import SimulatedSlack
 from tests.simulation.traffic import Behaviour, Source, Traffic
+from tests.sqlite import empty_database
 from watchdog.core.guards import Limits
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.notice import Notice, Tone

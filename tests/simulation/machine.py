@@ -13,7 +13,6 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from tests.simulation.invariants import Aftermath, at_any_time, standing
 from tests.simulation.people import KINDS
 from tests.simulation.simulation import Setting, Simulation
 from tests.simulation.traffic import Outage, Silence
+from tests.sqlite import empty_database
 from watchdog.config.packs import load_rules
 from watchdog.core.commands import Command, CommandKind, Outcome
 from watchdog.core.guards import Limits
@@ -39,7 +39,6 @@ from watchdog.jobs import advance, send
 from watchdog.jobs import commands as commanding
 from watchdog.jobs.deps import Policy
 from watchdog.store import commands, outbox
-from watchdog.store.database import Store
 from watchdog.store.record_tables import audit
 from watchdog.store.tables import commands as rows
 
@@ -86,17 +85,6 @@ class ToldWeather(Weather):
 
 def _next(waiting: list[Fault]) -> Fault:
     return waiting.pop(0) if waiting else Fault.NONE
-
-
-@cache
-def empty_database() -> bytes:
-    """An empty database, made once."""
-    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
-        file = Path(folder) / "empty.db"
-        store = Store(f"sqlite:///{file}")
-        store.migrate()
-        store.close()
-        return file.read_bytes()
 
 
 class Organisation(RuleBasedStateMachine):

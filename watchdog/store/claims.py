@@ -16,12 +16,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, cast, delete, extract, func, or_, select, text, type_coerce, update
-from sqlalchemy.dialects.postgresql import insert
 
 from watchdog.core.incident import Recovery
 from watchdog.core.rollback import MOVING, SagaState
 from watchdog.core.watch import OPEN_STATES
 from watchdog.errors import ClaimLost
+from watchdog.store.rows import insert_on
 from watchdog.store.schema import HEAD
 from watchdog.store.tables import EPOCH, claims, incidents, intakes, replicas, watches
 
@@ -130,7 +130,7 @@ def _verify(connection: Connection, claim: Claim) -> None:
 
 def see(connection: Connection, replica_id: str, name: str) -> None:
     """This replica lives."""
-    row = insert(replicas).values(id=replica_id, name=name, since_at=_now(), seen_at=_now())
+    row = insert_on(connection)(replicas).values(id=replica_id, name=name, since_at=_now(), seen_at=_now())
     connection.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": _now()}))
     long_ago = type_coerce(replicas.c.seen_at, BigInteger) < _now() - _FORGOTTEN // _US
     connection.execute(delete(replicas).where(long_ago))
@@ -235,7 +235,7 @@ def take(
         # Only what is missing: to insert what somebody is just changing would wait for him.
         rows = [{"item": i, "owner": "", "token": 0, "lease_until": EPOCH} for i in chunk if i not in known]
         if rows:
-            connection.execute(insert(claims).on_conflict_do_nothing(), rows)
+            connection.execute(insert_on(connection)(claims).on_conflict_do_nothing(), rows)
     taken: list[Claim] = []
     stopped: list[str] = []
     for chunk in _chunks(wanted):
