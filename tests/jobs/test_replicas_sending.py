@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from watchdog.core.watch import WatchState
 from watchdog.embedded.faults import Answering, Fault
 from watchdog.jobs import advance
 from watchdog.jobs.claims import DETECT, Lease
-from watchdog.store import incidents, journal, tables, watches
+from watchdog.store import claims, incidents, journal, tables, watches
 from watchdog.store.claims import prompt_item
 from watchdog.store.database import Store
 
@@ -121,7 +122,7 @@ def test_nothing_is_sent_while_another_is_within_a_request(world: World) -> None
 
 
 def test_a_replica_that_is_stopped_within_its_request_keeps_its_prompt(world: World) -> None:
-    """Its claim ran out; as long as its session lives, nobody else reverts that prompt."""
+    """Its claim ran out; as long as its session lives, nobody else reverts that prompt, and people are told once."""
     tripped(world)
 
     class StoppedPlatform:
@@ -136,6 +137,8 @@ def test_a_replica_that_is_stopped_within_its_request_keeps_its_prompt(world: Wo
                 assert not two.claims.ours(prompt_item(world.prompt_id))
                 assert two.claims.ours(DETECT)
                 act(two)
+                two.claims.look(two)
+                act(two)
             world.deps.platform.promote(*args, **given)
 
     with replica(world, "stopped") as stopped:
@@ -144,6 +147,28 @@ def test_a_replica_that_is_stopped_within_its_request_keeps_its_prompt(world: Wo
         advance.run(replace(stopped, platform=StoppedPlatform()), world.clock.now())  # type: ignore[arg-type]
 
     assert 1 == len(world.reverts())
+    told = [m.text for root in world.roots() for m in world.slack.replies(root.ts) if "that is stopped" in m.text]
+    assert 1 == len(told)
+    assert "was stopped within its request to the platform, which may still leave" in told[0]
+
+
+def test_what_a_stopped_replica_keeps_takes_nobodys_place(world: World) -> None:
+    """With one place left, what is free is taken, whatever comes first."""
+    kept, free = prompt_item("a"), prompt_item("b")
+    with world.store.claiming() as connection:
+        claims.see(connection, "other", "host-b")
+        claims.take(connection, "other", [kept, free], 2, timedelta(seconds=30), frozen=timedelta(minutes=1))
+    run_out(world)
+
+    with world.store.session_lock(kept) as got, world.store.claiming() as connection:
+        taken, stopped = claims.take(
+            connection, "one", [kept, free], 1, timedelta(seconds=30), frozen=timedelta(minutes=1)
+        )
+
+    with world.store.read() as connection:
+        assert {kept: "host-b"} == claims.holders(connection, [kept])
+    assert got
+    assert ([free], [kept]) == ([claim.item for claim in taken], stopped)
 
 
 def counting(world: World, n: int) -> str:

@@ -107,6 +107,16 @@ def blind(incident: Incident, watch: Watch, why: str, at: datetime) -> Notice:
     return _notice(incident, watch, at, "blind", Tone.ALARM, headline, step)
 
 
+def blocked(incident: Incident, watch: Watch, replica: str, at: datetime) -> Notice:
+    """The rollback waits because the replica that sends it is stopped."""
+    headline = f"{incident.prompt_slug}: what was begun waits for a replica that is stopped"
+    step = (
+        f"Replica {replica} was stopped within its request to the platform, which may still leave. Nobody else sends "
+        "until that process has ended: end it, and another goes on. Or promote the version that you want by hand."
+    )
+    return _notice(incident, watch, at, "blocked", Tone.ALARM, headline, step)
+
+
 def recovery(incident: Incident, watch: Watch, at: datetime) -> Notice:
     """How the verification ended."""
     slug, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label

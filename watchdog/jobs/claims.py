@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 from watchdog.errors import ClaimLost, SchemaTooNew
+from watchdog.jobs import blocked
 from watchdog.store import claims as rows
 from watchdog.store.claims import prompt_item
 from watchdog.store.schema import HEAD, current_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from watchdog.jobs.deps import Deps
     from watchdog.store.claims import Claim
@@ -194,7 +195,7 @@ class Shared:
         self._held: dict[str, _Held] = {}
         self._lock = threading.Lock()
         self._renewed_s: float | None = None
-        self._stopped: set[str] = set()
+        self._stopped: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -311,7 +312,7 @@ class Shared:
         length = timedelta(seconds=self._lease.length_s)
         with self._store.claiming() as connection:
             taken, stopped = rows.take(connection, self._id, missing, room, length, frozen=2 * length)
-        self._tell_stopped(stopped)
+        self._tell_stopped(deps, frozenset(stopped))
         if not taken:
             return
         with self._store.read() as connection:
@@ -326,10 +327,12 @@ class Shared:
         deps.bell.actor.set()
         deps.bell.sender.set()
 
-    def _tell_stopped(self, items: Iterable[str]) -> None:
+    def _tell_stopped(self, deps: Deps, stopped: frozenset[str]) -> None:
         """Said once for each spell: production waits for a person to end that process."""
-        stopped = set(items)
-        for item in sorted(stopped - self._stopped):
+        fresh = stopped - self._stopped
+        if fresh:
+            blocked.tell(deps, fresh)
+        for item in sorted(fresh):
             log.warning(
                 "a replica is stopped within a request; nobody takes over before its process or its session has ended",
                 extra={"action": "takeover_blocked", "item": item},

@@ -35,6 +35,8 @@ _COUNTING_LOCK = 7_305_442_019
 _US = timedelta(microseconds=1)
 # A replica that was not seen for so long is forgotten; its claims ran out long before.
 _FORGOTTEN = timedelta(days=1)
+# What stopped processes hold must not fill the places of what is free: each holds one or two.
+_PASSED_OVER = 32
 # Many in one statement: a fleet of thousands of prompts is renewed in a few.
 _CHUNK = 1_000
 
@@ -245,10 +247,12 @@ def take(
         free = (
             select(claims.c.item, claims.c.owner, (_now() - until).label("since_us"))
             .where(claims.c.item.in_(chunk), until <= _now())
-            .limit(most - len(taken))
+            .limit(most - len(taken) + _PASSED_OVER)
             .with_for_update(skip_locked=True)
         )
         for row in connection.execute(free).all():
+            if len(taken) >= most:
+                break
             patient = row.item.startswith(_PROMPT) or row.since_us * _US < frozen
             if not _try_lock(connection, row.item) and patient:
                 stopped.append(row.item)
@@ -287,6 +291,13 @@ def all_replicas(connection: Connection) -> tuple[Replica, ...]:
         )
         for row in rows
     )
+
+
+def holders(connection: Connection, items: Iterable[str]) -> dict[str, str]:
+    """Names of the replicas whose these are or were, by item; "another" where it was forgotten. PostgreSQL only."""
+    query = select(claims.c.item, replicas.c.name).outerjoin(replicas, replicas.c.id == claims.c.owner)
+    rows = connection.execute(query.where(claims.c.item.in_(sorted(items))))
+    return {row.item: row.name or "another" for row in rows}
 
 
 def lock_key(item: str) -> int:
