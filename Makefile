@@ -29,6 +29,7 @@ test-fast: $(VENV)/dev.stamp  ## what is quick: no killed processes, no simulati
 
 battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test notices; then trouble, all faults, and what nobody would write
 	@$(BIN)/python -m tests.mutants
+	@$(BIN)/python -m pytest tests/crash tests/acceptance/test_killed_demo.py --whole
 	@$(BIN)/python -m tests.simulation --seed 1 --prompt-years 20
 	@for part in http pairs slack tcp late human clock kill; do $(BIN)/python -m tests.faults --part $$part --seed 1 || exit 1; done
 	@$(BIN)/python -m tests.replicas --count 2000 --stories 12 --seed 1

@@ -369,12 +369,17 @@ WRONG = {
     "an address of a database that is none": {"store": f"postgres://user:{URL_PASSWORD}@[::1/none"},
     "a platform that nobody serves": {"url": "http://127.0.0.1:9"},
 }
-# With the last one `run` waits for the platform, and would go on guarding.
+# All read the configuration alike; what they do then differs, and so does what they say when it fails. With a platform
+# that nobody serves `run` waits for it, and would go on guarding.
 TRIED = [
-    (what, command)
-    for what in WRONG
-    for command in ("check", "doctor", "status", "run")
-    if (what, command) != ("a platform that nobody serves", "run")
+    *((what, "check") for what in WRONG),
+    *(
+        (what, command)
+        for what in ("a literal token", "a database that cannot be reached")
+        for command in ("status", "run")
+    ),
+    *((what, "run") for what in ("a password in the platform's address", "an address of a database that is none")),
+    *((what, "doctor") for what in ("a database that cannot be reached", "a platform that nobody serves")),
 ]
 
 
