@@ -12,11 +12,11 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from watchdog.core.gauge import Gauge
 from watchdog.core.lens import VALUES, Lens, Share, histogram_of
 from watchdog.core.rules import Action, Metric, Rule, Statistic
+from watchdog.stats import special
 from watchdog.stats.histogram import LogHistogram, shift_of, upper_edge
 
 if TYPE_CHECKING:

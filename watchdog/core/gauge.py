@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from scipy import special
-
 from watchdog.core import words
 from watchdog.core.arithmetic import noun_of, unit_of
 from watchdog.core.lens import Lens, Share
 from watchdog.core.rules import Metric, Rule
+from watchdog.stats import special
 from watchdog.stats.ceiling import ShareBets
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from watchdog.core import words
 from watchdog.core.cells import CellKey
 from watchdog.core.lens import VALUES, bad_of, histogram_of
 from watchdog.core.rules import Metric, Statistic
 from watchdog.errors import StatsInputError
+from watchdog.stats import special
 from watchdog.stats.eprocess import at_once
 from watchdog.stats.interval import mean_ratio_lower, quantile_ratio_lower
 from watchdog.stats.reference import SMALLEST_STRATUM

@@ -18,9 +18,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from watchdog.errors import StatsInputError
+from watchdog.stats import special
 
 if TYPE_CHECKING:
     from watchdog.stats.histogram import FloatArray

@@ -19,9 +19,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from watchdog.errors import StatsInputError
+from watchdog.stats import special
 from watchdog.stats.calibrator import Calibrator, upper_limit
 from watchdog.stats.eprocess import Design, ThresholdMode, threshold_alpha
 from watchdog.stats.histogram import upper_edge

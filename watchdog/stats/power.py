@@ -20,9 +20,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from watchdog.errors import StatsInputError
+from watchdog.stats import special
 from watchdog.stats.histogram import GAMMA, LogHistogram, bucket_of
 
 if TYPE_CHECKING:

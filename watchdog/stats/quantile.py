@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from watchdog.errors import StatsInputError
+from watchdog.stats import special
 from watchdog.stats.calibrator import Calibrator, alternatives, log_prior
 from watchdog.stats.eprocess import Design, ThresholdMode, threshold_alpha
 from watchdog.stats.histogram import shift_of

@@ -16,7 +16,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
+
+from watchdog.stats import special
 
 if TYPE_CHECKING:
     from watchdog.stats.histogram import FloatArray

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import special
 
 from watchdog.errors import StatsInputError
+from watchdog.stats import special
 from watchdog.stats.calibrator import upper_limit
 from watchdog.stats.classical.looks import SHARE_LOOKS
 from watchdog.stats.eprocess import ThresholdMode, threshold_alpha

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy import special
 
 from watchdog.errors import StatsInputError
+from watchdog.stats import special
 from watchdog.stats.classical.looks import VALUE_LOOKS
 from watchdog.stats.classical.permutation import log_upper_tail
 from watchdog.stats.eprocess import ThresholdMode, threshold_alpha
