@@ -217,14 +217,14 @@ def test_the_rules_are_linear(text: str) -> None:
     """Four times the text in far less than sixteen times the time."""
 
     def cost_s(n: int) -> float:
-        best = float("inf")
-        for _ in range(3):
-            started = time.process_time()
-            redact(text[:n])
-            best = min(best, time.process_time() - started)
-        return best
+        started = time.process_time()
+        redact(text[:n])
+        return time.process_time() - started
 
-    assert cost_s(48_000) < 9 * cost_s(12_000) + 0.05
+    # In turns: what else the machine does meanwhile then slows both alike.
+    pairs = [(cost_s(12_000), cost_s(48_000)) for _ in range(5)]
+
+    assert min(long for _, long in pairs) < 9 * min(short for short, _ in pairs) + 0.05
 
 
 def test_the_beginning_and_the_end_are_kept_with_how_much_lies_between() -> None:
