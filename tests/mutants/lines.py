@@ -312,8 +312,8 @@ LINES = (
     Line(
         name="what another is taking is passed over",
         file="store/claims.py",
-        line="            .limit(most - len(taken))\n            .with_for_update(skip_locked=True)\n",
-        instead="            .limit(most - len(taken))\n            .with_for_update()\n",
+        line="            .limit(most - len(taken) + _PASSED_OVER)\n            .with_for_update(skip_locked=True)\n",
+        instead="            .limit(most - len(taken) + _PASSED_OVER)\n            .with_for_update()\n",
         tests=_CLAIMS,
     ),
     Line(
