@@ -305,15 +305,15 @@ LINES = (
     Line(
         name="only what is free is taken",
         file="store/claims.py",
-        line="            .where(claims.c.item.in_(chunk), until <= _now())\n",
-        instead="            .where(claims.c.item.in_(chunk))\n",
+        line="                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped), until <= _now())\n",
+        instead="                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped))\n",
         tests=_CLAIMS,
     ),
     Line(
         name="what another is taking is passed over",
         file="store/claims.py",
-        line="            .limit(most - len(taken) + _PASSED_OVER)\n            .with_for_update(skip_locked=True)\n",
-        instead="            .limit(most - len(taken) + _PASSED_OVER)\n            .with_for_update()\n",
+        line="                .limit(most - len(taken))\n                .with_for_update(skip_locked=True)\n",
+        instead="                .limit(most - len(taken))\n                .with_for_update()\n",
         tests=_CLAIMS,
     ),
     Line(

@@ -35,8 +35,6 @@ _COUNTING_LOCK = 7_305_442_019
 _US = timedelta(microseconds=1)
 # A replica that was not seen for so long is forgotten; its claims ran out long before.
 _FORGOTTEN = timedelta(days=1)
-# What stopped processes hold must not fill the places of what is free: each holds one or two.
-_PASSED_OVER = 32
 # Many in one statement: a fleet of thousands of prompts is renewed in a few.
 _CHUNK = 1_000
 
@@ -241,26 +239,28 @@ def take(
     taken: list[Claim] = []
     stopped: list[str] = []
     for chunk in _chunks(wanted):
-        if len(taken) >= most:
-            break
-        until = type_coerce(claims.c.lease_until, BigInteger)
-        free = (
-            select(claims.c.item, claims.c.owner, (_now() - until).label("since_us"))
-            .where(claims.c.item.in_(chunk), until <= _now())
-            .limit(most - len(taken) + _PASSED_OVER)
-            .with_for_update(skip_locked=True)
-        )
-        for row in connection.execute(free).all():
-            if len(taken) >= most:
+        # Again, as long as some were passed over: what stopped processes hold must not fill the places of what is free.
+        while len(taken) < most:
+            until = type_coerce(claims.c.lease_until, BigInteger)
+            free = (
+                select(claims.c.item, claims.c.owner, (_now() - until).label("since_us"))
+                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped), until <= _now())
+                .limit(most - len(taken))
+                .with_for_update(skip_locked=True)
+            )
+            found = connection.execute(free).all()
+            if not found:
                 break
-            patient = row.item.startswith(_PROMPT) or row.since_us * _US < frozen
-            if not _try_lock(connection, row.item) and patient:
-                stopped.append(row.item)
-                continue
-            mine = update(claims).where(claims.c.item == row.item)
-            values: dict[str, Any] = {"owner": owner, "token": claims.c.token + 1, "lease_until": _now() + lease // _US}
-            token = connection.execute(mine.values(**values).returning(claims.c.token)).scalar_one()
-            taken.append(Claim(item=row.item, owner=owner, token=token, taken_from=row.owner))
+            for row in found:
+                patient = row.item.startswith(_PROMPT) or row.since_us * _US < frozen
+                if not _try_lock(connection, row.item) and patient:
+                    stopped.append(row.item)
+                    continue
+                mine = update(claims).where(claims.c.item == row.item)
+                lease_until = _now() + lease // _US
+                values: dict[str, Any] = {"owner": owner, "token": claims.c.token + 1, "lease_until": lease_until}
+                token = connection.execute(mine.values(**values).returning(claims.c.token)).scalar_one()
+                taken.append(Claim(item=row.item, owner=owner, token=token, taken_from=row.owner))
     return taken, stopped
 
 
