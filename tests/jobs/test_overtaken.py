@@ -30,7 +30,7 @@ from watchdog.core.promotion import undo_id
 from watchdog.core.rollback import SagaState
 from watchdog.core.terms import Terms
 from watchdog.core.watch import WatchState
-from watchdog.jobs import advance, countdown, opening, send, undoing
+from watchdog.jobs import advance, countdown, guarding, opening, send, undoing
 from watchdog.jobs.cancelling import cancel
 from watchdog.jobs.deps import Deps, Policy, Standing
 from watchdog.store import incidents, journal, outbox, tables, watches
@@ -306,7 +306,9 @@ def test_a_promotion_that_has_an_incident_gets_no_second_one(scene: Scene) -> No
         watches.open_watch(connection, replace(scene.watch(), state=WatchState.WATCHING), rule_set())
         for _ in range(2):
             decided = Revert(readings=(reading(),), target_version_id="v1")
-            opening.begin(scene.deps, connection, scene.watch(), decided, ((), "http://127.0.0.1/"), scene.calendar.now)
+            guards = guarding.counts(scene.deps, connection, scene.watch(), "v1", scene.calendar.now)
+            versions = (), "http://127.0.0.1/"
+            opening.begin(scene.deps, connection, scene.watch(), decided, guards, versions, scene.calendar.now)
         everything = incidents.all_incidents(connection)
 
     assert [SagaState.INTENT] == [i.state for i in everything]
@@ -428,7 +430,9 @@ def test_what_a_verdict_becomes(scene: Scene, limits: Limits, decision: Any, sta
         journal.record_promotion(connection, scene.bad, Known.ON_WATCH)
         watches.open_watch(connection, standing, rule_set())
         decided = decision(readings=(reading(),), target_version_id="v1")
-        opening.begin(scene.deps, connection, standing, decided, ((), ""), scene.calendar.now)
+        asked = not isinstance(decided, Suggest)
+        guards = guarding.counts(scene.deps, connection, standing, "v1", scene.calendar.now) if asked else None
+        opening.begin(scene.deps, connection, standing, decided, guards, ((), ""), scene.calendar.now)
         (opened,) = incidents.all_incidents(connection)
 
     assert state is opened.state

@@ -17,7 +17,7 @@ from watchdog.core.promotion import Standing, deterministic_id, watch_id
 from watchdog.core.rollback import SagaState
 from watchdog.core.watch import Verdict
 from watchdog.errors import StoreError
-from watchdog.jobs import opening
+from watchdog.jobs import guarding, opening
 from watchdog.store import commands, incidents, journal, watches
 
 if TYPE_CHECKING:
@@ -156,7 +156,8 @@ class Cases:
             journal.record_promotion(connection, moved, Standing.ON_WATCH)
             watches.open_watch(connection, opened, RULES)
             decided = Revert(readings=(reading(),), target_version_id=moved.from_version_id or "")
-            opening.begin(self.deps, connection, opened, decided, ((), ""), at)
+            guards = guarding.counts(self.deps, connection, opened, decided.target_version_id, at)
+            opening.begin(self.deps, connection, opened, decided, guards, ((), ""), at)
 
     def approve_held(self) -> int:
         """Stories that tripped at once were held for an outage; a person approves each."""

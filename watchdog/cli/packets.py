@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from watchdog.core.canonical import sha256_of, sha256_of_bytes
-from watchdog.core.looks import us, us_or_none, windows_to_json
+from watchdog.core.canonical import sha256_of, sha256_of_bytes, us, us_or_none
+from watchdog.core.looks import windows_to_json
 from watchdog.core.packet import SCHEMA, peer_to_json, sealed, watch_to_json
 from watchdog.core.promotion import incident_id
 from watchdog.core.week import WEEK

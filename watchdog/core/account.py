@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from watchdog.core import words
-from watchdog.core.looks import instant
+from watchdog.core.canonical import instant
 from watchdog.core.rules import Statistic
 
 if TYPE_CHECKING:

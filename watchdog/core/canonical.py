@@ -1,10 +1,14 @@
-"""One text for one value, so that two hashes of it can be compared."""
+"""One text for one value, so that two hashes of it can be compared; and one number for one instant."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
 
 
 def canonical(value: Any) -> str:
@@ -24,3 +28,21 @@ def sha256_of(value: Any) -> str:
 def sha256_of_bytes(value: bytes) -> str:
     """Hex digest of the bytes as they are."""
     return hashlib.sha256(value).hexdigest()
+
+
+def us(at: datetime) -> int:
+    """Microseconds since the epoch."""
+    return (at - _EPOCH) // _US
+
+
+def us_or_none(at: datetime | None) -> int | None:
+    return None if at is None else us(at)
+
+
+def instant(value: int) -> datetime:
+    """The inverse of `us`."""
+    return _EPOCH + value * _US
+
+
+def instant_or_none(value: int | None) -> datetime | None:
+    return None if value is None else instant(value)

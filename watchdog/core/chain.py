@@ -8,22 +8,20 @@ Both are found by a head that was noted elsewhere (the log has it), which must t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from watchdog.core.canonical import canonical
+from watchdog.core.canonical import canonical, sha256_of, us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
 # The first entry has no one before it.
 NO_HASH = "0" * 64
 GENESIS = "genesis"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Break(Enum):
@@ -187,5 +185,4 @@ def _ended(head: Head, noted: Head | None, kept: str, found: bool) -> Checked:
 
 
 def _hash(seq: int, at: datetime, actor: str, kind: str, subject: str, detail: str, prev_hash: str) -> str:
-    us = (at - _EPOCH) // timedelta(microseconds=1)
-    return hashlib.sha256(canonical([seq, us, actor, kind, subject, detail, prev_hash]).encode("ascii")).hexdigest()
+    return sha256_of([seq, us(at), actor, kind, subject, detail, prev_hash])

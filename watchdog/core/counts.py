@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from watchdog.core.canonical import instant, us
 from watchdog.core.guards import QUARANTINED, Done, Guard, Limits, Refusal, outage, refusal, too_old
-from watchdog.core.looks import instant, us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from watchdog.core import account
-from watchdog.core.canonical import sha256_of
+from watchdog.core.canonical import instant, sha256_of, us_or_none
 from watchdog.core.chain import Entry, hash_of
 from watchdog.core.counts import Counts
 from watchdog.core.damage import gauges_of
-from watchdog.core.looks import instant, us_or_none, windows_from_json
+from watchdog.core.looks import windows_from_json
 from watchdog.core.policy import decide, decision_to_json
 from watchdog.core.recovery import assess
 from watchdog.core.retrace import evidence_of, panel_for, retraced

@@ -8,36 +8,17 @@ bit it has to be done again in the same steps. A look is one step, and this is a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from watchdog.core.canonical import instant, instant_or_none, us, us_or_none
 from watchdog.core.windows import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
 # The evidence of each rule is kept with the first looks, and with every so manieth after them.
 _FIRST, _EVERY = 64, 16
-
-
-def us(at: datetime) -> int:
-    """Microseconds since the epoch."""
-    return (at - _EPOCH) // _US
-
-
-def us_or_none(at: datetime | None) -> int | None:
-    return None if at is None else us(at)
-
-
-def instant(value: int) -> datetime:
-    """The inverse of `us`."""
-    return _EPOCH + value * _US
-
-
-def instant_or_none(value: int | None) -> datetime | None:
-    return None if value is None else instant(value)
 
 
 def keeps_path(seq: int, *, decided: bool) -> bool:

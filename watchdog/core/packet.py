@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from watchdog.core.canonical import sha256_of
-from watchdog.core.looks import Context, Look, instant, instant_or_none, us, us_or_none, windows_from_json
+from watchdog.core.canonical import instant, instant_or_none, sha256_of, us, us_or_none
+from watchdog.core.looks import Context, Look, windows_from_json
 from watchdog.core.model import ActorType, Promotion
 from watchdog.core.peers import Peer
 from watchdog.core.retrace import Case, Frozen
@@ -38,10 +38,6 @@ class Packet:
     value: Mapping[str, Any]
     case: Case
     whole: bool
-
-    @property
-    def windows_restored(self) -> Any:
-        return windows_from_json(self.value["restored_windows"])
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,12 +103,17 @@ def nats_of(panel: Panel, progress: Progress) -> dict[str, float]:
     return {s.rule.name: s.nats(progress.states[s.rule.name]) for s in panel.seats if s.test is not None}
 
 
-def evidence_of(progress: Progress) -> dict[str, str]:
-    """Hash of each rule's evidence, and of what the peers said, as bytes."""
+def stored_of(progress: Progress) -> dict[str, bytes]:
+    """Each rule's evidence, and what the peers said, as the table of evidence has them."""
     stored = {rule: state.to_bytes() for rule, state in progress.states.items()}
     if progress.weighing is not None:
         stored |= {f"{PEERS}{name}": value for name, value in weighing.to_bytes(progress.weighing).items()}
-    return {name: sha256_of_bytes(value) for name, value in stored.items()}
+    return stored
+
+
+def evidence_of(progress: Progress) -> dict[str, str]:
+    """The hash of each."""
+    return {name: sha256_of_bytes(value) for name, value in stored_of(progress).items()}
 
 
 def panel_for(case: Case, context: Context) -> Panel:

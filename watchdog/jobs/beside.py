@@ -10,6 +10,7 @@ from watchdog.core import weighing, words
 from watchdog.core.beside import Trouble, worse_than_usual
 from watchdog.core.judge import weigh
 from watchdog.core.judgement import Judgement, ReadingState
+from watchdog.core.retrace import PEERS
 from watchdog.core.watch import Verdict
 from watchdog.core.windows import WINDOW, lag_for, watermark, window_start
 from watchdog.store import intakes
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 _MOST_LAG = timedelta(seconds=30)
 _TICK = timedelta(microseconds=1)
 _MOST_BEHIND = timedelta(minutes=1)
-# In the table of evidence, beside the rules' own: no rule's name has a colon.
-_PREFIX = "peers:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,13 +163,6 @@ def lag_of(deps: Deps, watch: Watch, beside: Beside, i: int) -> timedelta:
     return min(usual, max(watch.lag, _MOST_LAG))
 
 
-def stored(progress: Progress) -> dict[str, bytes]:
-    """The weighing for the table of evidence."""
-    if progress.weighing is None:
-        return {}
-    return {f"{_PREFIX}{name}": value for name, value in weighing.to_bytes(progress.weighing).items()}
-
-
 def resumed(panel: Panel, evidence: Mapping[str, bytes]) -> Weighing | None:
     """The inverse of `stored`; from the beginning where nothing was stored."""
     if panel.beside is None:
@@ -186,4 +178,4 @@ def peers_in_trouble(connection: Connection, watch: Watch) -> bool:
 
 
 def _parts(evidence: Mapping[str, bytes]) -> dict[str, bytes]:
-    return {name.removeprefix(_PREFIX): value for name, value in evidence.items() if name.startswith(_PREFIX)}
+    return {name.removeprefix(PEERS): value for name, value in evidence.items() if name.startswith(PEERS)}

@@ -66,16 +66,7 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
             if not commands.take(connection, command, now):
                 return False
             found = _execute(deps, connection, command, now)
-            commands.answer(connection, command, found.outcome, found.text)
-            said = {"command": command.id, "outcome": found.outcome.value, "answer": found.text}
-            audit.note(
-                connection,
-                f"asked_{command.kind.value}",
-                at=now,
-                subject=command.subject[:60],
-                detail=said,
-                actor=command.by,
-            )
+            _answer(connection, command, found, now)
     except _OvertakenError:
         return False
     except StoreError:
@@ -86,7 +77,7 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
         with deps.store.write(counting=True) as connection:
             if commands.take(connection, command, now):
                 text = "it failed because of a mistake in this program; nothing was changed, and the log has the reason"
-                commands.answer(connection, command, Outcome.FAILED, text)
+                _answer(connection, command, Answer(outcome=Outcome.FAILED, text=text), now)
         return False
     log.info(
         "executed a command",
@@ -101,6 +92,14 @@ def _one(deps: Deps, command: Command, now: datetime) -> bool:
     deps.bell.sender.set()
     deps.bell.actor.set()
     return True
+
+
+def _answer(connection: Connection, command: Command, answer: Answer, now: datetime) -> None:
+    """Whatever came of it stands in the audit, with who asked."""
+    commands.answer(connection, command, answer.outcome, answer.text)
+    said = {"command": command.id, "outcome": answer.outcome.value, "answer": answer.text}
+    kind = f"asked_{command.kind.value}"
+    audit.note(connection, kind, at=now, subject=command.subject[:60], detail=said, actor=command.by)
 
 
 def _items(deps: Deps, command: Command) -> list[str]:

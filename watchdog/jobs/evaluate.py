@@ -17,6 +17,7 @@ from watchdog.core.judgement import Judgement, Reading
 from watchdog.core.panel import Panel, assemble
 from watchdog.core.policy import Alert, Countdown, Decision, Revert, Suggest, Wait, decide
 from watchdog.core.promotion import Standing
+from watchdog.core.retrace import stored_of
 from watchdog.core.strays import strays
 from watchdog.core.watch import Verdict, Watch, WatchState
 from watchdog.core.windows import BLOCK, WINDOW, Summary, lag_for, watermark
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from watchdog.core.beside import Trouble
+    from watchdog.core.counts import Counts
     from watchdog.core.ledger import Entry
     from watchdog.core.rules import Action
     from watchdog.jobs.beside import Heard
@@ -138,8 +140,9 @@ def _one(deps: Deps, watch: Watch, now: datetime) -> bool:
         allowed = quieting.as_allowed(connection, judged, look.decision, versions[1], now)
         guards = None
         if isinstance(allowed, Revert | Countdown):
+            # Counted before anything is opened: by these it is decided, and these are what goes on record.
             guards = guarding.counts(deps, connection, judged, allowed.target_version_id, now)
-        told = _act(deps, connection, judged, look, versions, now, allowed)
+        told = _act(deps, connection, judged, look, versions, now, allowed, guards)
         if told:
             record.decision(connection, deps.terms, judged, look, seen, guards, now, allowed)
         if watch.verdict is Verdict.UPSTREAM and judged.verdict is not Verdict.UPSTREAM:
@@ -278,7 +281,7 @@ def _save(connection: Connection, watch: Watch, look: Looked) -> bool:
         reason=look.judgement.reason,
         candidate=progress.candidate,
         readings=[r.to_json() for r in look.judgement.readings],
-        states={rule: state.to_bytes() for rule, state in progress.states.items()} | beside.stored(progress),
+        states=stored_of(progress),
     )
 
 
@@ -290,12 +293,14 @@ def _act(
     versions: tuple[tuple[str, ...], str],
     now: datetime,
     allowed: Decision,
+    guards: Counts | None,
 ) -> bool:
     """
     Whether it led to anything: people are told of one thing once.
 
     Args:
         allowed: what is left of the look's decision.
+        guards: as they were counted for it; None where they are not asked.
     """
     match allowed:
         case Wait():
@@ -305,7 +310,7 @@ def _act(
                 return outbox.put(connection, watch_messages.alert(watch, readings, why, versions[1], now))
             return look.upstream is not None and upstream.tell(connection, watch, readings, look.upstream, now)
         case Suggest() | Countdown() | Revert():
-            opening.begin(deps, connection, watch, allowed, versions, now)
+            opening.begin(deps, connection, watch, allowed, guards, versions, now)
     return True
 
 

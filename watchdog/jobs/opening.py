@@ -9,14 +9,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages
-from watchdog.core.guards import too_old
 from watchdog.core.incident import Incident, Recovery
-from watchdog.core.policy import Countdown, Suggest
+from watchdog.core.policy import Countdown
 from watchdog.core.promotion import incident_id
 from watchdog.core.rollback import Event, Saga, SagaState
 from watchdog.core.watch import Watch, WatchState
 from watchdog.core.windows import Summary
-from watchdog.jobs import guarding
 from watchdog.store import incidents, intakes, outbox, watches
 
 if TYPE_CHECKING:
@@ -24,8 +22,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from watchdog.core.counts import Counts
     from watchdog.core.guards import Refusal
-    from watchdog.core.policy import Revert
+    from watchdog.core.policy import Revert, Suggest
     from watchdog.jobs.deps import Deps
 
 log = logging.getLogger(__name__)
@@ -36,17 +35,19 @@ def begin(
     connection: Connection,
     watch: Watch,
     decision: Suggest | Countdown | Revert,
+    guards: Counts | None,
     versions: tuple[tuple[str, ...], str],
     now: datetime,
 ) -> None:
     """
-    What was decided becomes an incident that waits for a human, counts down or reverts. For the last two the guards are
-    asked in this very transaction, and may allow less; a countdown's are asked again at its end.
+    What was decided becomes an incident that waits for a human, counts down or reverts. For the last two the guards may
+    allow less; a countdown's are counted and asked again at its end.
 
     Args:
+        guards: counted in this very transaction; None for what only suggests, which asks none.
         versions: what the diff changed, and where to see it.
     """
-    event, refused = _event(deps, connection, watch, decision, now)
+    event, refused = _event(decision, guards)
     readings = decision.readings
     why = refused.why if refused else ""
     fleet = refused.fleet if refused else ""
@@ -104,15 +105,12 @@ def begin(
     )
 
 
-def _event(
-    deps: Deps, connection: Connection, watch: Watch, decision: Suggest | Countdown | Revert, now: datetime
-) -> tuple[Event, Refusal | None]:
+def _event(decision: Suggest | Countdown | Revert, guards: Counts | None) -> tuple[Event, Refusal | None]:
     """How it begins; and which guard allowed no more than that."""
-    if isinstance(decision, Suggest):
+    if guards is None:
         return Event.ASKED, None
-    target, incident = decision.target_version_id, incident_id(watch.promotion)
-    if refused := guarding.may_not_begin(deps, connection, watch, incident, target, now):
+    if refused := guards.may_not_begin():
         return Event.HELD, refused
-    if refused := too_old(watch.control_until, deps.terms.limits, deps.platform_time(now)):
+    if refused := guards.only_suggested():
         return Event.ASKED, refused
     return (Event.COUNTED if isinstance(decision, Countdown) else Event.INTENDED), None

@@ -11,7 +11,8 @@ import platform
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from watchdog.core.looks import Context, Look, keeps_path, us
+from watchdog.core.canonical import us
+from watchdog.core.looks import Context, Look, keeps_path
 from watchdog.core.policy import Countdown, Revert, Suggest, Wait, decision_to_json
 from watchdog.core.promotion import incident_id
 from watchdog.core.retrace import evidence_of, nats_of

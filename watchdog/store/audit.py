@@ -7,12 +7,11 @@ rows as well would wait for each other for good. On SQLite the whole database is
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, text, update
 
-from watchdog.core.canonical import sha256_of
+from watchdog.core.canonical import sha256_of, us
 from watchdog.core.chain import GENESIS, Break, Checked, Entry, Fact, Head, following, verify
 from watchdog.store.record_tables import audit, audit_head, decisions
 from watchdog.store.tables import EPOCH, events
@@ -166,7 +165,7 @@ class _Vouched:
             if entry.kind == GENESIS:
                 self._genesis = value
             elif "event" in value:
-                said = [entry.subject, microseconds(entry.at), entry.kind, value["from"], value["to"], value["why"]]
+                said = [entry.subject, us(entry.at), entry.kind, value["from"], value["to"], value["why"]]
                 self._events[value["event"]] = (entry.seq, said)
             elif "decision" in value:
                 self._decisions[value["decision"]] = (entry.seq, value["sha256"])
@@ -203,7 +202,7 @@ class _Vouched:
 
 def decision_digest(row: Row[Any]) -> str:
     """Of everything that a row of `decisions` says."""
-    return sha256_of([row.watch_id, row.subject, row.kind, microseconds(row.at), row.value])
+    return sha256_of([row.watch_id, row.subject, row.kind, us(row.at), row.value])
 
 
 def count(connection: Connection) -> int:
@@ -211,13 +210,8 @@ def count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(audit)).scalar_one()
 
 
-def microseconds(at: datetime) -> int:
-    """Since the epoch, as the tables hold it."""
-    return (at - EPOCH) // timedelta(microseconds=1)
-
-
 def _event_values(row: Row[Any]) -> list[Any]:
-    return [row.subject, microseconds(row.at), row.event, row.from_state, row.to_state, row.detail]
+    return [row.subject, us(row.at), row.event, row.from_state, row.to_state, row.detail]
 
 
 def _entry_of(row: Row[Any]) -> Entry:

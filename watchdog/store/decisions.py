@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select
 
-from watchdog.core.canonical import sha256_of
+from watchdog.core.canonical import sha256_of, us
 from watchdog.core.looks import Context, Look
 from watchdog.store import audit
 from watchdog.store.record_tables import decisions, looks
@@ -42,7 +42,7 @@ def record(
     connection: Connection, watch_id: str, subject: str, kind: str, at: datetime, value: Mapping[str, Any]
 ) -> None:
     """In the transaction that makes it true; its hash goes into the audit."""
-    digest = sha256_of([watch_id, subject, kind, audit.microseconds(at), value])
+    digest = sha256_of([watch_id, subject, kind, us(at), value])
     row = insert(decisions).values(
         watch_id=watch_id, subject=subject, kind=kind, at=at, value=dict(value), digest=digest
     )

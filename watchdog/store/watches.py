@@ -124,8 +124,7 @@ def change_rules(
 
 
 def _keep_rules(connection: Connection, rules: RuleSet) -> None:
-    if connection.execute(select(rulesets.c.digest).where(rulesets.c.digest == rules.digest)).first() is None:
-        add(connection, rulesets, {"digest": rules.digest, "rules": rules.to_json()})
+    add(connection, rulesets, {"digest": rules.digest, "rules": rules.to_json()})
 
 
 def rules_of(connection: Connection, watch: Watch) -> RuleSet:
