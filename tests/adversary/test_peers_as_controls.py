@@ -13,7 +13,7 @@ from tests.builders import T0, rule_set, success_rule
 from tests.core.test_circumstances import COST, NOTHING, usual, windows_of
 from tests.core.test_weighing import at, calls, panel_with, peer, steady
 from tests.core.test_weighing import run as weighed
-from tests.jobs.fleet import Fleet
+from tests.jobs.fleet import Fleet, fleet_of
 from tests.world import World
 from watchdog.core.guards import outage
 from watchdog.core.judge import Progress, advance, begin, judge, weigh
@@ -42,10 +42,7 @@ ACTING = success_rule(late_onset=Action.REVERT)
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with World(tmp_path) as world:
-        found = Fleet(world)
-        found.add(*SLUGS)
-        world.tick()
+    with fleet_of(tmp_path, *SLUGS) as found:
         yield found
 
 

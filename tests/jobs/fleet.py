@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.builders import T0
-from tests.world import FAILED, GOOD
+from tests.world import FAILED, GOOD, World
 from watchdog.core.windows import WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-    from tests.world import World
     from watchdog.embedded.recordings import RecordedCall
 
 OUTAGE = replace(FAILED, error_code="PROVIDER_ERROR")
@@ -91,3 +92,13 @@ class Fleet:
 
     def _recorded(self, call: RecordedCall, provider: str, slower: float) -> RecordedCall:
         return replace(call, provider=provider, latency_ms=(call.latency_ms or 0.0) * slower)
+
+
+@contextmanager
+def fleet_of(folder: Path, *slugs: str) -> Iterator[Fleet]:
+    """A world with these prompts beside its own, all of which were looked at."""
+    with World(folder) as world:
+        found = Fleet(world)
+        found.add(*slugs)
+        world.tick()
+        yield found

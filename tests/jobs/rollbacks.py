@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.builders import MINUTE, SECOND
+from tests.builders import MINUTE, SECOND, rule_set, success_rule
+from tests.world import World
 from watchdog.core.incident import Recovery
 from watchdog.core.rollback import SagaState
+from watchdog.core.rules import Action
 from watchdog.embedded.faults import Answering, Fault
 from watchdog.jobs import advance, tick
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
-
-    from tests.world import World
+    from pathlib import Path
 
 PROMOTE = "*/promote"
 APPLIED_AND = {
@@ -107,3 +110,17 @@ def held_promotion(world: World) -> Held:
     advance.run(world.deps, world.clock.now())
     assert SagaState.SENDING is world.incident.state
     return Held(world, gate)
+
+
+@contextmanager
+def counting_down(folder: Path, **given: Any) -> Iterator[World]:
+    """A world, made with what is given, in which v2 was found harmful and its revert is due in five minutes."""
+    rules = rule_set(success_rule(action=Action.COUNTDOWN, late_onset=Action.REVERT))
+    with World(folder, rules=rules, **given) as world:
+        world.tick()
+        world.promote(world.v2)
+        world.calls(world.v2, 12, failures=12, since=world.clock.now() + SECOND, every=SECOND)
+        world.clock.move(MINUTE)
+        world.tick()
+        assert SagaState.COUNTDOWN is world.incident.state
+        yield world

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import MINUTE, SECOND, rule_set, success_rule
+from tests.builders import MINUTE, SECOND
 from tests.jobs.asking import ask
 from tests.jobs.rollbacks import (
     NOT_APPLIED_AND,
     PROMOTE,
     READS_FAIL_WITH,
+    counting_down,
     held_promotion,
     inject,
     requests,
@@ -23,13 +24,13 @@ from tests.jobs.rollbacks import (
 from tests.world import ManualClock, World
 from watchdog.core.incident import Recovery
 from watchdog.core.rollback import SagaState
-from watchdog.core.rules import Action
 from watchdog.core.terms import Terms
 from watchdog.embedded.slack_workspace import Fault
 from watchdog.jobs import advance
 from watchdog.jobs.waits import Waits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 YEAR = timedelta(days=365)
@@ -156,17 +157,10 @@ def test_a_notice_that_waits_is_sent_in_time(world: World, step: timedelta) -> N
 
 
 @pytest.fixture
-def counting(tmp_path: Path) -> World:
+def counting(tmp_path: Path) -> Iterator[World]:
     """v2 was found harmful, and its revert is due in five minutes."""
-    rules = rule_set(success_rule(action=Action.COUNTDOWN, late_onset=Action.REVERT))
     terms = Terms(baseline=timedelta(hours=3))
-    with World(tmp_path, baseline_calls=660, baseline_failures=0, terms=terms, rules=rules) as world:
-        world.tick()
-        world.promote(world.v2)
-        world.calls(world.v2, 12, failures=12, since=world.clock.now() + SECOND, every=SECOND)
-        world.clock.move(MINUTE)
-        world.tick()
-        assert SagaState.COUNTDOWN is world.incident.state
+    with counting_down(tmp_path, baseline_calls=660, baseline_failures=0, terms=terms) as world:
         yield world
 
 

@@ -19,7 +19,7 @@ from watchdog.core.rules import Action
 from watchdog.embedded.faults import Answering, Fault
 from watchdog.jobs import commands as job
 from watchdog.jobs.kill_switch import KillSwitch
-from watchdog.store import holds, incidents, journal, outbox, tables
+from watchdog.store import audit, holds, incidents, journal, outbox, tables
 from watchdog.store.events import history
 
 if TYPE_CHECKING:
@@ -384,6 +384,8 @@ def test_a_command_that_meets_a_bug_fails_once_and_changes_nothing(world: World)
     assert "done" == found(world, fine).outcome.value  # type: ignore[union-attr]
     assert promotion().id not in found(world, broken).answer
     with world.store.read() as connection:
+        asked = [e for e in audit.tail(connection, 100) if e.kind == "asked_hold"]
+        assert [("ana", "failed")] == [(entry.actor, entry.value["outcome"]) for entry in asked]
         assert () == holds.in_force(connection, world.clock.now())
 
 

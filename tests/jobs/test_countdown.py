@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import MINUTE, SECOND, rule_set, success_rule
+from tests.builders import MINUTE, SECOND
 from tests.jobs.asking import ask
-from tests.jobs.rollbacks import READS_FAIL_WITH, inject
+from tests.jobs.rollbacks import READS_FAIL_WITH, counting_down, inject
 from tests.world import World
 from watchdog.core.guards import Limits
 from watchdog.core.incident import Recovery
@@ -30,15 +30,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def counting(tmp_path: Path) -> Iterator[World]:
     """v2 was found harmful, and its revert is due in five minutes."""
-    rules = rule_set(success_rule(action=Action.COUNTDOWN, late_onset=Action.REVERT))
     terms = Terms(baseline=timedelta(hours=3))
-    with World(tmp_path, baseline_calls=660, baseline_failures=0, terms=terms, rules=rules) as world:
-        world.tick()
-        world.promote(world.v2)
-        world.calls(world.v2, 12, failures=12, since=world.clock.now() + SECOND, every=SECOND)
-        world.clock.move(MINUTE)
-        world.tick()
-        assert SagaState.COUNTDOWN is world.incident.state
+    with counting_down(tmp_path, baseline_calls=660, baseline_failures=0, terms=terms) as world:
         yield world
 
 

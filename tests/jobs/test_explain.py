@@ -16,8 +16,8 @@ import pytest
 from tests.builders import MINUTE, SECOND, rule_set, success_rule
 from tests.jobs.asking import ask
 from tests.jobs.explained import chain_is_whole, everything, explained, exported, kinds, problems
-from tests.jobs.fleet import Fleet
-from tests.jobs.rollbacks import tripped
+from tests.jobs.fleet import Fleet, fleet_of
+from tests.jobs.rollbacks import counting_down, tripped
 from tests.jobs.test_peers import Unreadable
 from tests.world import LIMIT_RULE, World, act_only
 from watchdog.core.canonical import sha256_of
@@ -50,10 +50,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with World(tmp_path) as made:
-        found = Fleet(made)
-        found.add(*OTHERS)
-        made.tick()
+    with fleet_of(tmp_path, *OTHERS) as found:
         yield found
 
 
@@ -374,15 +371,8 @@ def test_what_is_no_packet_is_refused(value: Any, why: str) -> None:
 @pytest.fixture
 def counting(tmp_path: Path) -> Iterator[World]:
     """v2 was found harmful, and its revert is due in five minutes."""
-    rules = rule_set(success_rule(action=Action.COUNTDOWN, late_onset=Action.REVERT))
-    with World(tmp_path, rules=rules) as made:
-        made.tick()
-        made.promote(made.v2)
-        made.calls(made.v2, 12, failures=12, since=made.clock.now() + SECOND, every=SECOND)
-        made.clock.move(MINUTE)
-        made.tick()
-        assert SagaState.COUNTDOWN is made.incident.state
-        yield made
+    with counting_down(tmp_path) as world:
+        yield world
 
 
 def test_a_countdown_that_the_numbers_ended_is_explained(counting: World) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.builders import MINUTE, T0, rule_set, success_rule
-from tests.jobs.fleet import Fleet
+from tests.jobs.fleet import Fleet, fleet_of
 from tests.world import LIMIT_RULE, World
 from watchdog.core.incident import Recovery
 from watchdog.core.judgement import ReadingState
@@ -30,10 +30,7 @@ SLUGS = ("billing", "search", "summary")
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with World(tmp_path) as world:
-        found = Fleet(world)
-        found.add(*SLUGS)
-        world.tick()
+    with fleet_of(tmp_path, *SLUGS) as found:
         yield found
 
 

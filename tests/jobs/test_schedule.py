@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from contextlib import contextmanager
@@ -232,6 +233,33 @@ def test_a_step_of_the_clock_is_followed_by_a_look_at_once(
         monkeypatch.setattr(time, "time", lambda: true() + step_s)
         daemon.ticks(1)
     assert [] == daemon.dead
+
+
+def test_a_step_during_a_tick_is_followed_by_a_look_once_that_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look that was wanted at once is refused while another runs, and the next tick was an hour away."""
+    true, gate, refused = time.time, Event(), Event()
+
+    def slow(look: Callable[..., Any]) -> Any:
+        gate.wait(SOON_S)
+        return look()
+
+    class Refusals(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "maximum number of running instances" in record.getMessage():
+                refused.set()
+
+    heard = Refusals()
+    logging.getLogger("apscheduler.scheduler").addHandler(heard)
+    try:
+        with running(world, ONCE, instead={"prompts": slow}) as daemon:
+            monkeypatch.setattr(time, "time", lambda: true() + 3600)
+            assert refused.wait(SOON_S)
+            gate.set()
+            daemon.ticks(2)
+    finally:
+        logging.getLogger("apscheduler.scheduler").removeHandler(heard)
 
 
 def test_stopping_drains(world: World) -> None:
