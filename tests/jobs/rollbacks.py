@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
+    from watchdog.core.rules import RuleSet
+
 PROMOTE = "*/promote"
 APPLIED_AND = {
     "the connection ends": Fault(answering=Answering.DROP, apply=True),
@@ -112,14 +114,16 @@ def held_promotion(world: World) -> Held:
     return Held(world, gate)
 
 
+_COUNTING = rule_set(success_rule(action=Action.COUNTDOWN, late_onset=Action.REVERT))
+
+
 @contextmanager
-def counting_down(folder: Path, **given: Any) -> Iterator[World]:
+def counting_down(folder: Path, rules: RuleSet = _COUNTING, failing: int = 12, **given: Any) -> Iterator[World]:
     """A world, made with what is given, in which v2 was found harmful and its revert is due in five minutes."""
-    rules = rule_set(success_rule(action=Action.COUNTDOWN, late_onset=Action.REVERT))
     with World(folder, rules=rules, **given) as world:
         world.tick()
         world.promote(world.v2)
-        world.calls(world.v2, 12, failures=12, since=world.clock.now() + SECOND, every=SECOND)
+        world.calls(world.v2, failing, failures=failing, since=world.clock.now() + SECOND, every=SECOND)
         world.clock.move(MINUTE)
         world.tick()
         assert SagaState.COUNTDOWN is world.incident.state

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import MINUTE, SECOND
+from tests.builders import MINUTE, SECOND, rule_set
 from tests.jobs.asking import ask
+from tests.jobs.meddling import Meddling
 from tests.jobs.rollbacks import READS_FAIL_WITH, counting_down, inject
-from tests.world import World
+from tests.world import LIMIT_RULE, World
 from watchdog.core.guards import Limits
 from watchdog.core.incident import Recovery
 from watchdog.core.promotion import Standing
@@ -19,6 +21,8 @@ from watchdog.core.rollback import SagaState
 from watchdog.core.rules import Action
 from watchdog.core.terms import Terms
 from watchdog.core.watch import WatchState
+from watchdog.jobs import countdown, ingest
+from watchdog.jobs.cancelling import cancel
 from watchdog.store import holds, journal
 from watchdog.store.events import history
 
@@ -111,6 +115,38 @@ def test_numbers_that_come_back_cancel_it(counting: World) -> None:
     wait(counting)
     assert [] == counting.reverts()
     assert any("reverting v1.1.0 was cancelled" in text for text in counting.said())
+
+
+def test_a_person_who_cancels_before_the_numbers_do_is_the_one_who_did(
+    counting: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While what is found is about to be written, a person was first."""
+    counting.calls(counting.v2, 120, since=counting.clock.now(), every=SECOND)
+    for _ in range(9):
+        counting.clock.move(20 * SECOND)
+        ingest.run(counting.deps, counting.clock.now())
+
+    def cancelled() -> None:
+        with counting.store.write() as connection:
+            assert cancel(counting.deps, connection, counting.incident, "cancelled by ana", counting.clock.now())
+
+    # What is read until when is written first.
+    meddling = Meddling(counting.store, "write", cancelled, after=1)
+
+    assert 0 == countdown.run(replace(counting.deps, store=meddling), counting.clock.now())  # type: ignore[arg-type]
+    assert [] == [r.message for r in caplog.records if r.levelno >= logging.ERROR]
+    assert ("cancelled by ana", 1) == (counting.incident.recovery_reason, events(counting).count("cancelled"))
+
+
+def test_numbers_that_come_back_without_a_baseline_cancel_it_too(tmp_path: Path) -> None:
+    """A limit was exceeded, and is not any more; there is nothing to set beside it."""
+    limit = rule_set(replace(LIMIT_RULE, action=Action.COUNTDOWN))
+    with counting_down(tmp_path, limit, failing=20, baseline_calls=0, baseline_failures=0) as world:
+        world.calls(world.v2, 120, since=world.clock.now(), every=SECOND)
+        wait(world, 3 * MINUTE)
+
+        assert SagaState.CANCELLED is world.incident.state
+        assert world.incident.recovery_reason.endswith("21 calls of v1.1.0 since the verdict, success 95.2 %")
 
 
 def test_numbers_that_stay_bad_cancel_nothing(counting: World) -> None:

@@ -6,7 +6,7 @@ On the simulated platform, which costs no connections; what overtakes comes whil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.builders import incident, reading, rule_set, saga, watch
+from tests.jobs.meddling import Meddling
 from tests.simulation.clock import Calendar, DaemonClock
 from tests.simulation.faults import Fault
 from tests.simulation.machine import ToldWeather
@@ -38,29 +39,13 @@ from watchdog.store.database import Store
 from watchdog.store.outbox import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from watchdog.core.model import Promotion
 
 _SOURCE = Source(index=0, per_s=0.0, usual_ms=500.0, spread=0.3, usual_failing=0.0)
 _MINUTE = timedelta(minutes=1)
-
-
-@dataclass
-class Meddling:
-    """A platform while which is asked, once, something else happens."""
-
-    inner: Any
-    at: str
-    happens: Callable[[], object]
-    done: list[str] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == self.at and not self.done:
-            self.done.append(name)
-            self.happens()
-        return getattr(self.inner, name)
 
 
 @dataclass
@@ -333,22 +318,12 @@ def test_a_sender_that_is_overtaken_leaves_the_notice_to_the_other(scene: Scene)
     """It was marked between the look and the mark."""
     _put(scene, "one")
 
-    class Overtaking:
-        """The database, in which another sender takes what was just read."""
+    def another_takes_it() -> None:
+        with scene.store.write() as connection:
+            for parcel in outbox.waiting(connection):
+                outbox.mark_sending(connection, parcel)
 
-        def __init__(self, store: Store) -> None:
-            self._store = store
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._store, name)
-
-        def write(self) -> Any:
-            with self._store.write() as connection:
-                for parcel in outbox.waiting(connection):
-                    outbox.mark_sending(connection, parcel)
-            return self._store.write()
-
-    deps = replace(scene.deps, store=Overtaking(scene.store))  # type: ignore[arg-type]
+    deps = replace(scene.deps, store=Meddling(scene.store, "write", another_takes_it))  # type: ignore[arg-type]
 
     assert 0 == send.run(deps, scene.calendar.now)
     assert [] == scene.slack.messages

@@ -60,8 +60,8 @@ LINES = (
     Line(
         name="an unknown outcome is not taken for not sent",
         file="jobs/advance.py",
-        line="    except NotSent as exc:\n        return _again(",
-        instead="    except (NotSent, OutcomeUnknown) as exc:\n        return _again(",
+        line="        return True  # the row stays in SENDING and is due at once: the next round looks\n",
+        instead="        return _again(deps, sending, str(exc), deps.clock.now() + _pause(exc, _RETRY_SEND))\n",
         tests=_FAULTS,
     ),
     # What is read back.

@@ -17,7 +17,7 @@ from watchdog.core.promotion import Standing, note_for
 from watchdog.core.recovery import SETTLE
 from watchdog.core.rollback import MOVING, Event, Record, SagaState, Send, Sight, Wait, next_step, unseen_step
 from watchdog.core.windows import window_start
-from watchdog.errors import NotSent, OutcomeUnknown, PlatformError, Refused
+from watchdog.errors import NotSent, PlatformError, Refused
 from watchdog.jobs import guarding, undoing
 from watchdog.jobs.frames import each_of_ours
 from watchdog.jobs.trouble import lasts
@@ -147,18 +147,13 @@ def _send_claimed(deps: Deps, incident: Incident, now: datetime) -> bool:
         if exc.retryable:
             return _again(deps, sending, str(exc), deps.clock.now() + _pause(exc, _RETRY_SEND))
         return _record(deps, sending, Event.REFUSED, str(exc), deps.clock.now())
-    except OutcomeUnknown as exc:
+    except PlatformError as exc:
+        # OutcomeUnknown, or an answer that cannot be read: either way it may have been applied.
         log.warning(
             "the outcome of the promotion is not known; reading back",
             extra={"action": "outcome_unknown", "incident_id": saga.id, "why": str(exc)},
         )
         return True  # the row stays in SENDING and is due at once: the next round looks
-    except PlatformError as exc:
-        log.warning(
-            "the answer to the promotion cannot be read; reading back",
-            extra={"action": "outcome_unknown", "incident_id": saga.id, "why": str(exc)},
-        )
-        return True
     return _record(deps, sending, Event.ACCEPTED, "the platform accepted the promotion", deps.clock.now())
 
 
@@ -175,9 +170,7 @@ def _count_out(deps: Deps, incident: Incident, why: str, now: datetime) -> bool:
         if intended is None:
             return False
         intakes.close_intake(connection, watch.id)
-        notice = messages.progressed(intended, watch, Event.INTENDED, why, now)
-        if notice is not None:
-            outbox.put(connection, notice)
+        outbox.put(connection, messages.progressed(intended, watch, Event.INTENDED, why, now))
     deps.bell.sender.set()
     return True
 
@@ -209,9 +202,7 @@ def _hold(connection: Connection, incident: Incident, refused: Refusal, watch: W
     if incident.state is SagaState.COUNTDOWN:
         intakes.close_intake(connection, watch.id)
     told = messages.progressed(held, watch, Event.HELD, refused.why, now)
-    notice = messages.fleet(held, watch, now) if refused.fleet else told
-    if notice is not None:
-        outbox.put(connection, notice)
+    outbox.put(connection, messages.fleet(held, watch, now) if refused.fleet else told)
     return True
 
 
@@ -273,9 +264,7 @@ def _record(deps: Deps, incident: Incident, event: Event, why: str, now: datetim
             journal.set_standing(connection, moved.saga.bad_promotion_id, Standing.REVERTED)
         elif moved.state is SagaState.DONE:
             _begin_verification(deps, connection, moved, watch.lag, now)
-        notice = messages.progressed(moved, watch, event, why, now)
-        if notice is not None:
-            outbox.put(connection, notice)
+        outbox.put(connection, messages.progressed(moved, watch, event, why, now))
     log.info(
         "rollback advanced",
         extra={"action": "rollback_advanced", "incident_id": incident.id, "state": moved.state.value, "why": why},

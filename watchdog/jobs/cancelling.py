@@ -32,9 +32,7 @@ def cancel(deps: Deps, connection: Connection, incident: Incident, why: str, now
     if cancelled is None:
         return False
     watch = watches.watch_of(connection, incident.watch_id)
-    notice = messages.progressed(cancelled, watch, Event.CANCELLED, why, now)
-    if notice is not None:
-        outbox.put(connection, notice)
+    outbox.put(connection, messages.progressed(cancelled, watch, Event.CANCELLED, why, now))
     # An undo leaves the watch of what it would have put back alone: that was over long ago.
     if not incident.saga.undo_of and watch.state is WatchState.TRIPPED:
         _judge_on(deps, connection, watch, why, now)

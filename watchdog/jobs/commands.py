@@ -147,9 +147,7 @@ def _carry_out(
     if approved is None:
         return False
     intakes.close_intake(connection, watch.id)
-    notice = messages.progressed(approved, watch, Event.APPROVED, found.why, now)
-    if notice is not None:
-        outbox.put(connection, notice)
+    outbox.put(connection, messages.progressed(approved, watch, Event.APPROVED, found.why, now))
     return True
 
 

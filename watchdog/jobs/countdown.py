@@ -58,9 +58,11 @@ def _one(deps: Deps, incident: Incident, now: datetime) -> bool:
     with deps.store.write() as connection:
         standing = incidents.find_incident(connection, incident.id)
         # A human, or the end of the time, may have been first.
-        if standing is None or standing.state is not SagaState.COUNTDOWN:
-            return False
-        if not cancel(deps, connection, standing, why, now):
+        if (
+            standing is None
+            or standing.state is not SagaState.COUNTDOWN
+            or not cancel(deps, connection, standing, why, now)
+        ):
             return False
         record.recovery(connection, deps.terms, standing, assessed, now, kind="countdown_recovered")
     log.info("a countdown was cancelled", extra={"action": "countdown_recovered", "incident_id": incident.id})

@@ -239,9 +239,7 @@ def _close_waiting(connection: Connection, incident: Incident, why: str, now: da
     if after is None:
         return
     watch = watches.watch_of(connection, incident.watch_id)
-    notice = messages.progressed(after, watch, Event.HUMAN_MOVED, why, now)
-    if notice is not None:
-        outbox.put(connection, notice)
+    outbox.put(connection, messages.progressed(after, watch, Event.HUMAN_MOVED, why, now))
 
 
 def _open(

@@ -97,8 +97,8 @@ def begin(
     if event is not Event.COUNTED:
         # While it counts, the candidate's calls go on being read: the numbers may come back.
         intakes.close_intake(connection, watch.id)
-    if opened is not None:
-        outbox.put(connection, messages.fleet(opened, watch, now) if fleet else messages.tripped(opened, watch, now))
+    announce = messages.fleet if fleet else messages.tripped
+    outbox.put(connection, announce(opened, watch, now) if opened else None)
     log.warning(
         "a promotion made production worse",
         extra={"action": "incident_opened", "incident_id": incident.id, "why": readings[0].sentence, "held": why},

@@ -48,13 +48,16 @@ class Parcel:
     sent_at: datetime | None
 
 
-def put(connection: Connection, notice: Notice, *, not_before: datetime | None = None) -> bool:
+def put(connection: Connection, notice: Notice | None, *, not_before: datetime | None = None) -> bool:
     """
     Put a notice in the outbox; False when one with the same key is there: it is never announced twice.
 
     Args:
+        notice: None for what nobody needs to hear of.
         not_before: it is not sent earlier; None for at once.
     """
+    if notice is None:
+        return False
     values = {
         "key": notice.key,
         "thread": notice.thread,
