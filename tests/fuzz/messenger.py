@@ -39,6 +39,7 @@ class Messenger:
     answers: Answers
 
     def one(self, luck: Random) -> tuple[str, list[str]]:
+        self.server.seen.clear()
         value: object = {
             "ok": luck.random() < 0.7,
             "channel": {"name": "alerts", "is_member": True} if luck.random() < 0.2 else "C1",

@@ -38,6 +38,7 @@ class Payloads:
     answers: Answers
 
     def one(self, luck: Random) -> tuple[str, list[str]]:
+        self.server.seen.clear()
         asked = luck.choice((_calls, _calls, _calls, _prompts, _prompt, _versions, _promotions, _feedback, _payload,
                              _promote, _access, _status, _heartbeat))  # fmt: skip
         clock = StandingClock(_NOW)

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from watchdog.embedded import audit, tables
@@ -216,10 +216,9 @@ class Registry:
 
         Returns: the row of `tables.versions`.
         """
-        table = tables.prompts
-        named = table.c.id == prompt_id if prompt_id is not None else table.c.slug == slug
+        query, name = (_BY_SLUG, slug) if prompt_id is None else (_BY_ID, prompt_id)
         with self._database.begin() as connection:
-            prompt = connection.execute(_PROMPTS_WITH_POINTERS.where(named)).first()
+            prompt = connection.execute(query, {"of": name}).first()
             if prompt is None:
                 raise not_found(f"no prompt {prompt_id if prompt_id is not None else slug}")
             production = environment == PRODUCTION
@@ -227,7 +226,7 @@ class Registry:
             if pointer is None:
                 what = "was ever promoted to production" if production else "was ever saved"
                 raise not_found(f"prompt {prompt.slug}: no version {what}")
-            return connection.execute(select(tables.versions).where(tables.versions.c.id == pointer)).one()
+            return connection.execute(_VERSION, {"of": pointer}).one()
 
     def _stamp(self, at: datetime | None) -> int:
         return stamp_ms(self._clock.now() if at is None else at)
@@ -249,10 +248,13 @@ def _prompts_with_pointers() -> Any:
 
 # Every call of the gateway asks it: to put it together anew took longer than to answer it.
 _PROMPTS_WITH_POINTERS = _prompts_with_pointers()
+_BY_ID = _PROMPTS_WITH_POINTERS.where(tables.prompts.c.id == bindparam("of"))
+_BY_SLUG = _PROMPTS_WITH_POINTERS.where(tables.prompts.c.slug == bindparam("of"))
+_VERSION = select(tables.versions).where(tables.versions.c.id == bindparam("of"))
 
 
 def _prompt(connection: Connection, prompt_id: str) -> Row[Any]:
-    row: Row[Any] | None = connection.execute(_PROMPTS_WITH_POINTERS.where(tables.prompts.c.id == prompt_id)).first()
+    row: Row[Any] | None = connection.execute(_BY_ID, {"of": prompt_id}).first()
     if row is None:
         raise not_found(f"no prompt {prompt_id}")
     return row

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from watchdog.embedded import tables
 from watchdog.embedded.timestamps import stamp_ms
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from watchdog.embedded.database import Database
+
+
+# Put together once: each request asks it.
+_ISSUED = select(tables.tokens.c.id, tables.tokens.c.scopes).where(
+    tables.tokens.c.digest == bindparam("digest"), tables.tokens.c.revoked_ms.is_(None)
+)
 
 
 class Scope(Enum):
@@ -65,12 +71,8 @@ class Tokens:
 
     def find(self, token: str) -> Token | None:
         """None for a token that was never issued, or was revoked."""
-        table = tables.tokens
-        query = select(table.c.id, table.c.scopes).where(
-            table.c.digest == self._digest(token), table.c.revoked_ms.is_(None)
-        )
         with self._database.begin() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_ISSUED, {"digest": self._digest(token)}).first()
         return None if row is None else Token(id=row.id, scopes=frozenset(Scope(scope) for scope in row.scopes))
 
     def revoke(self, token: str, *, now: datetime) -> None:

@@ -130,7 +130,7 @@ def _verify(connection: Connection, claim: Claim) -> None:
 
 def see(connection: Connection, replica_id: str, name: str) -> None:
     """This replica lives."""
-    row = insert_on(connection)(replicas).values(id=replica_id, name=name, since_at=_now(), seen_at=_now())
+    row = insert_on(connection.dialect.name)(replicas).values(id=replica_id, name=name, since_at=_now(), seen_at=_now())
     connection.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": _now()}))
     long_ago = type_coerce(replicas.c.seen_at, BigInteger) < _now() - _FORGOTTEN // _US
     connection.execute(delete(replicas).where(long_ago))
@@ -235,7 +235,7 @@ def take(
         # Only what is missing: to insert what somebody is just changing would wait for him.
         rows = [{"item": i, "owner": "", "token": 0, "lease_until": EPOCH} for i in chunk if i not in known]
         if rows:
-            connection.execute(insert_on(connection)(claims).on_conflict_do_nothing(), rows)
+            connection.execute(insert_on(connection.dialect.name)(claims).on_conflict_do_nothing(), rows)
     taken: list[Claim] = []
     stopped: list[str] = []
     for chunk in _chunks(wanted):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from watchdog.core.model import ActorType, Promotion, Prompt
 from watchdog.core.promotion import JournalEntry, Standing
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
+
+
+# Put together once: to put a statement together takes four times as long as to execute it.
+_CURSOR = select(cursors.c.at).where(cursors.c.name == bindparam("of"))
+_POINTERS = select(pointers)
+_PROMOTION = select(promotions).where(promotions.c.id == bindparam("of"))
+_OF_PROMPT = select(promotions).where(promotions.c.prompt_id == bindparam("of"))
+_JOURNAL = _OF_PROMPT.order_by(promotions.c.at, promotions.c.seq)
+_LAST = _OF_PROMPT.order_by(promotions.c.at.desc(), promotions.c.seq.desc()).limit(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +39,7 @@ class PointerSeen:
 
 def cursor(connection: Connection, name: str) -> datetime | None:
     """Where the named poll goes on; None before its first run."""
-    return connection.execute(select(cursors.c.at).where(cursors.c.name == name)).scalar()
+    return connection.execute(_CURSOR, {"of": name}).scalar()
 
 
 def set_cursor(connection: Connection, name: str, at: datetime) -> None:
@@ -43,7 +52,7 @@ def pointers_seen(connection: Connection) -> dict[str, PointerSeen]:
         row.prompt_id: PointerSeen(
             prompt_id=row.prompt_id, slug=row.slug, version_id=row.version_id, seen_at=row.seen_at
         )
-        for row in connection.execute(select(pointers))
+        for row in connection.execute(_POINTERS)
     }
 
 
@@ -77,9 +86,7 @@ def set_standing(connection: Connection, promotion_id: str, standing: Standing) 
 
 def journal(connection: Connection, prompt_id: str) -> tuple[JournalEntry, ...]:
     """Every promotion of the prompt, in order of time."""
-    found = connection.execute(
-        select(promotions).where(promotions.c.prompt_id == prompt_id).order_by(promotions.c.at, promotions.c.seq)
-    )
+    found = connection.execute(_JOURNAL, {"of": prompt_id})
     return tuple(JournalEntry(promotion=promotion_of(row), standing=Standing(row.standing)) for row in found)
 
 
@@ -93,8 +100,7 @@ def latest_versions(connection: Connection) -> dict[str, str]:
 
 def last_promotion(connection: Connection, prompt_id: str) -> Promotion | None:
     """The one that put on production what is there now; None where nothing was ever seen."""
-    query = select(promotions).where(promotions.c.prompt_id == prompt_id)
-    row = connection.execute(query.order_by(promotions.c.at.desc(), promotions.c.seq.desc()).limit(1)).first()
+    row = connection.execute(_LAST, {"of": prompt_id}).first()
     return None if row is None else promotion_of(row)
 
 
@@ -116,7 +122,7 @@ def promoted_between(
 
 
 def find_promotion(connection: Connection, promotion_id: str) -> Promotion | None:
-    row = connection.execute(select(promotions).where(promotions.c.id == promotion_id)).first()
+    row = connection.execute(_PROMOTION, {"of": promotion_id}).first()
     return None if row is None else promotion_of(row)
 
 
