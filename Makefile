@@ -6,8 +6,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OURS   := watchdog tests bench
-# A file stays on one core, so that what its tests share is made once; in our order, in which the long ones come first.
-CORES  := -n auto --dist loadfile --no-loadscope-reorder
+# One worker more than cores, for they wait for daemons and servers part of their time. A file stays with one worker, so that
+# what its tests share is made once; in our order, in which the long ones come first.
+CORES  := -n $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-fast battery coverage soak lint bench lock clean
