@@ -32,12 +32,14 @@ class Expected:
         unconfirmed: the pointer shows the past for longer than anybody waits, and so a human may be told although it
             was reverted.
         calls_hidden: the platform said that there were none, so some of them may never have been counted.
+        root_stays: Slack lets nobody change the thread's first message; its last reply has the last word then.
     """
 
     unreverted: bool = False
     twice: bool = False
     calls_hidden: bool = False
     unconfirmed: bool = False
+    root_stays: bool = False
 
 
 def violations(story: Story, expected: Expected) -> list[str]:
@@ -110,6 +112,9 @@ def _one_thread(story: Story) -> Iterator[str]:
 
 def _last_word(story: Story, expected: Expected) -> Iterator[str]:
     said, world = last_word(story), story.world
+    if expected.root_stays:
+        (root,) = tripped_roots(story)
+        said = world.slack.replies(root.ts)[-1].text.splitlines()[0]
     if own(story) and expected.unconfirmed and HUMAN in said:
         return
     if own(story) and RECOVERED not in said:

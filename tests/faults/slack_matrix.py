@@ -82,7 +82,10 @@ def play(folder: Path, planned: Sequence[Plan]) -> Outcome:
         doubled = any(p.trouble in (Trouble.REPEAT, Trouble.LATE) for p in planned)
         # And where its history cannot be read, a message that may be a repeat says so: better that than none.
         blind = any(p.method in _LOOKED for p in planned)
-        found = [v for v in violations(story, Expected()) if not ((doubled or blind) and _of_doubles(v))]
+        # A token that is good for posting is not refused for changing; should it be, the thread has the news.
+        unchanged = any(p.method == "chat.update" and p.trouble is Trouble.BAD_TOKEN for p in planned)
+        expected = Expected(root_stays=unchanged and TIMES[planned[0].times] is None)
+        found = [v for v in violations(story, expected) if not ((doubled or blind) and _of_doubles(v))]
         found += [] if doubled else _unmarked_repeats(story)
         found += [] if over(story) else [f"it came to no end; {story.waiting()} notices are still waiting"]
         found += _late(story) + _out_of_order(story)

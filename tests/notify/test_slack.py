@@ -163,6 +163,26 @@ def test_without_a_history_to_read_the_notice_is_repeated_and_says_so(start: Sta
     assert [False, True] == ["(possible repeat)" in message.text for message in workspace.messages()]
 
 
+@pytest.mark.parametrize("answered", [True, False], ids=["its answer came", "it was found afterwards"])
+def test_a_repeated_alert_goes_on_to_say_so(workspace: SlackWorkspace, notifier: SlackNotifier, answered: bool) -> None:
+    """Or two threads would tell of one incident, one of them for ever what was so at first, and neither why."""
+    workspace.inject(Fault.DROP_AFTER, times=1 if answered else 2)
+    _failure(notifier, incident.tripped())
+    workspace.inject(Fault.ERROR_BEFORE, method="conversations.history", times=3)
+    for _ in range(2):
+        _failure(notifier, incident.tripped(), maybe=True)
+    if not answered:
+        _failure(notifier, incident.tripped(), maybe=True)
+    root = notifier.deliver(incident.tripped(), root=None, maybe_sent=True)
+
+    notifier.deliver(incident.reverted(), root=root, maybe_sent=False)
+
+    first, again = workspace.root_messages()
+    assert (True, False) == (first.text.startswith("🔴"), "(possible repeat)" in first.text)
+    assert again.ts == root.ts
+    assert again.text.startswith("🟡 (possible repeat)")
+
+
 def test_a_history_that_fails_for_a_while_is_waited_for(workspace: SlackWorkspace, notifier: SlackNotifier) -> None:
     """Twice the outbox is asked to come back; then the alert goes out as a possible repeat."""
     workspace.inject(Fault.ERROR_BEFORE, method="conversations.history", times=3)

@@ -90,6 +90,8 @@ class SlackNotifier:
         self._timeout_s = timeout_s
         self._delivered: OrderedDict[str, None] = OrderedDict()
         self._blind_looks: Counter[str] = Counter()
+        # Root messages that may stand there twice. They go on to say so: the other one shows nothing of what follows.
+        self._repeated: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -139,7 +141,10 @@ class SlackNotifier:
             if seen.ts:
                 return Posted(channel=self._channel, ts=seen.ts)
             repeat = not seen.whole
-        return self._post(client, notice, slack_blocks.root_message(notice, repeat=repeat), channel=self._channel)
+        root = self._post(client, notice, slack_blocks.root_message(notice, repeat=repeat), channel=self._channel)
+        if repeat:
+            self._repeated.add(root.ts)
+        return root
 
     def _continue_thread(self, client: WebClient, notice: Notice, root: Posted, *, maybe_sent: bool) -> Posted:
         seen = self._look(client, notice, root) if maybe_sent else _Sight(ts="", whole=True)
@@ -197,6 +202,8 @@ class SlackNotifier:
                 if _key_of(_object(message)) == key:
                     if not (ts := _word(message.get("ts"))):
                         raise _unread(what)
+                    if not root.ts and slack_blocks.REPEAT in str(message.get("text")):
+                        self._repeated.add(ts)
                     return _Sight(ts=ts, whole=True)
             if not cursor:
                 return _Sight(ts="", whole=True)
@@ -238,7 +245,8 @@ class SlackNotifier:
             )
 
         # Without metadata Slack retains the root's own key, by which a later look finds it.
-        message = slack_blocks.without_metadata(slack_blocks.root_message(notice))
+        content = slack_blocks.root_message(notice, repeat=root.ts in self._repeated)
+        message = slack_blocks.without_metadata(content)
         try:
             _send_simpler_if_refused(send, message, notice)
         except SlackFault as exc:

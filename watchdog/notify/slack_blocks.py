@@ -59,6 +59,7 @@ class _Look:
     sign: str
 
 
+REPEAT = "(possible repeat)"
 # The sign says the same as the colour, for those who cannot tell the colours apart and for notifications.
 _LOOKS = {
     Tone.ALARM: _Look(color="#d00000", sign="🔴"),
@@ -128,7 +129,7 @@ def metadata_key(key: str) -> str:
 
 
 def _headline(notice: Notice, *, repeat: bool) -> str:
-    remark = "(possible repeat) " if repeat else ""
+    remark = f"{REPEAT} " if repeat else ""
     return f"{_LOOKS[notice.tone].sign} {remark}{one_line(notice.headline)}"
 
 
