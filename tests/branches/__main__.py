@@ -31,6 +31,7 @@ MEASURED = (
     "store/outbox.py",
 )
 TESTS = (
+    "tests/adversary/test_peers_as_controls.py",
     "tests/core/test_rollback.py",
     "tests/core/test_rollback_edges.py",
     "tests/core/test_guards.py",
