@@ -31,31 +31,33 @@ _HEAVY = ("pytest", "hypothesis", "numpy", "scipy.stats", "scipy.optimize", "sci
 # The parent has imported it already.
 _UNWRITTEN = "ignore::pytest.PytestAssertRewriteWarning"
 _CORE, _STATS = "tests/core/test_", "tests/stats/test_"
+# What each of the statistics says of calls that never change, and where it begins and ends.
+_GOLDEN, _EDGES = f"{_STATS}golden.py", f"{_STATS}edges.py"
 # By file: the tests that are quick and about it.
 SCORED: dict[str, tuple[str, ...]] = {
     "core/rollback": (f"{_CORE}rollback.py", f"{_CORE}rollback_edges.py"),
     "core/guards": (f"{_CORE}guards.py", f"{_CORE}guards_edges.py"),
     "core/commands": (f"{_CORE}commands.py",),
-    "stats/calibrator": (f"{_STATS}calibrator.py", f"{_STATS}eprocess.py"),
-    "stats/ceiling": (f"{_STATS}ceiling.py",),
-    "stats/classical/looks": (f"{_STATS}classical.py",),
-    "stats/classical/permutation": (f"{_STATS}classical.py",),
-    "stats/classical/shares": (f"{_STATS}classical.py",),
-    "stats/classical/values": (f"{_STATS}classical.py",),
-    "stats/common_shock": (f"{_STATS}common_shock.py",),
-    "stats/dependence": (f"{_STATS}dependence.py",),
-    "stats/distribution": (f"{_STATS}distribution.py", f"{_STATS}references_independent.py"),
-    "stats/eprocess": (f"{_STATS}eprocess.py", f"{_STATS}references_independent.py"),
-    "stats/histogram": (f"{_STATS}histogram.py",),
-    "stats/inputs": (f"{_STATS}eprocess.py", f"{_STATS}mean.py", f"{_STATS}interval.py"),
-    "stats/interval": (f"{_STATS}interval.py", f"{_STATS}references_independent.py"),
-    "stats/mean": (f"{_STATS}mean.py", f"{_STATS}references_independent.py"),
-    "stats/onset": (f"{_STATS}onset.py",),
-    "stats/power": (f"{_STATS}power.py", f"{_STATS}power_forecast.py"),
-    "stats/proportion": (f"{_STATS}proportion.py", f"{_STATS}references_independent.py"),
-    "stats/quantile": (f"{_STATS}quantile.py", f"{_STATS}references_independent.py"),
-    "stats/reference": (f"{_STATS}reference.py",),
-    "stats/stratified": (f"{_STATS}stratified.py",),
+    "stats/calibrator": (f"{_STATS}calibrator.py", f"{_STATS}eprocess.py", _GOLDEN, _EDGES),
+    "stats/ceiling": (f"{_STATS}ceiling.py", _GOLDEN, _EDGES),
+    "stats/classical/looks": (f"{_STATS}classical.py", _GOLDEN, _EDGES),
+    "stats/classical/permutation": (f"{_STATS}classical.py", _GOLDEN, _EDGES),
+    "stats/classical/shares": (f"{_STATS}classical.py", _GOLDEN, _EDGES),
+    "stats/classical/values": (f"{_STATS}classical.py", _GOLDEN, _EDGES),
+    "stats/common_shock": (f"{_STATS}common_shock.py", _GOLDEN, _EDGES),
+    "stats/dependence": (f"{_STATS}dependence.py", _GOLDEN, _EDGES),
+    "stats/distribution": (f"{_STATS}distribution.py", f"{_STATS}references_independent.py", _GOLDEN, _EDGES),
+    "stats/eprocess": (f"{_STATS}eprocess.py", f"{_STATS}references_independent.py", _GOLDEN, _EDGES),
+    "stats/histogram": (f"{_STATS}histogram.py", _GOLDEN, _EDGES),
+    "stats/inputs": (f"{_STATS}eprocess.py", f"{_STATS}mean.py", f"{_STATS}interval.py", _GOLDEN, _EDGES),
+    "stats/interval": (f"{_STATS}interval.py", f"{_STATS}references_independent.py", _GOLDEN, _EDGES),
+    "stats/mean": (f"{_STATS}mean.py", f"{_STATS}references_independent.py", _GOLDEN, _EDGES),
+    "stats/onset": (f"{_STATS}onset.py", _GOLDEN, _EDGES),
+    "stats/power": (f"{_STATS}power.py", f"{_STATS}power_forecast.py", _GOLDEN, _EDGES),
+    "stats/proportion": (f"{_STATS}proportion.py", f"{_STATS}references_independent.py", _GOLDEN, _EDGES),
+    "stats/quantile": (f"{_STATS}quantile.py", f"{_STATS}references_independent.py", _GOLDEN, _EDGES),
+    "stats/reference": (f"{_STATS}reference.py", _GOLDEN, _EDGES),
+    "stats/stratified": (f"{_STATS}stratified.py", _GOLDEN, _EDGES),
 }
 
 
