@@ -183,8 +183,8 @@ LINES = (
     Line(
         name="a call counts once",
         file="store/intakes.py",
-        line="        wanted.difference_update(connection.execute(query).scalars())\n",
-        instead="        connection.execute(query)\n",
+        line='        wanted.difference_update(connection.execute(_SEEN, {"of": owner, "ids": chunk}).scalars())\n',
+        instead='        connection.execute(_SEEN, {"of": owner, "ids": chunk})\n',
         tests=("tests/jobs/test_ingest.py",),
     ),
     # How much it may do.
