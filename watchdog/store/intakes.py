@@ -30,6 +30,15 @@ _WINDOWS = select(windows.c.start_at, windows.c.summary).where(windows.c.owner =
 _WINDOWS_BETWEEN = _WINDOWS.where(
     windows.c.start_at >= bindparam("since"), windows.c.start_at < bindparam("until")
 ).order_by(windows.c.start_at)
+_WINDOWS_WITHIN = _WINDOWS.where(windows.c.start_at.between(bindparam("first"), bindparam("last")))
+_MERGE = (
+    update(windows)
+    .where(windows.c.owner == bindparam("of"), windows.c.start_at == bindparam("at"))
+    .values(summary=bindparam("merged"))
+)
+_ADVANCE = update(intakes).where(
+    intakes.c.owner == bindparam("of"), intakes.c.cursor_at == bindparam("was_at"), intakes.c.open
+)
 _SEAL = (
     update(intakes)
     .where(intakes.c.owner == bindparam("of"), intakes.c.sealed_until < bindparam("until"))
@@ -126,8 +135,7 @@ def add_to_windows(connection: Connection, owner: str, parts: Mapping[datetime, 
     if not parts:
         return
     # A day of blocks is 1,440 windows: read at once and written at once, or most of the time goes into statements.
-    between = windows.c.start_at.between(min(parts), max(parts))
-    rows = connection.execute(select(windows.c.start_at, windows.c.summary).where(windows.c.owner == owner, between))
+    rows = connection.execute(_WINDOWS_WITHIN, {"of": owner, "first": min(parts), "last": max(parts)})
     standing = {row.start_at: row.summary for row in rows if row.start_at in parts}
     fresh = [
         {"owner": owner, "start_at": start, "summary": part.to_json()}
@@ -141,8 +149,7 @@ def add_to_windows(connection: Connection, owner: str, parts: Mapping[datetime, 
     if fresh:
         connection.execute(insert(windows), fresh)
     if merged:
-        where = (windows.c.owner == bindparam("of")) & (windows.c.start_at == bindparam("at"))
-        connection.execute(update(windows).where(where).values(summary=bindparam("merged")), merged)
+        connection.execute(_MERGE, merged)
 
 
 def windows_between(
@@ -191,8 +198,7 @@ def advance(connection: Connection, before: Intake, after: Intake) -> bool:
     they are being read.
     """
     values = {name: value for name, value in _values(after).items() if name not in ("open", "sealed_until")}
-    where = (intakes.c.owner == before.owner) & (intakes.c.cursor_at == before.cursor_at) & intakes.c.open
-    return connection.execute(update(intakes).where(where).values(**values)).rowcount == 1
+    return connection.execute(_ADVANCE, {**values, "of": before.owner, "was_at": before.cursor_at}).rowcount == 1
 
 
 def seal(connection: Connection, owner: str, until: datetime) -> None:
