@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.acceptance.guarded import Guarded
-from tests.acceptance.shell import promptwatch
+from tests.acceptance.shell import Ended, promptwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.acceptance.shell import Ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +34,18 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """One demo for all tests that only look at it."""
-    folder = tmp_path_factory.mktemp("demo")
-    ended = promptwatch("demo", "--json", "--dir", folder, folder=folder, timeout_s=240.0)
-    return Finished(folder=folder, ended=ended)
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Finished:
+    """One demo for all tests that only look at it, whichever worker they are with."""
+    ours = tmp_path_factory.getbasetemp()
+    shared = (ours if worker_id == "master" else ours.parent) / "finished-demo"
+    shared.mkdir(exist_ok=True)
+    folder, kept = shared / "demo", shared / "ended.json"
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            ended = promptwatch("demo", "--json", "--dir", folder, folder=shared, timeout_s=240.0)
+            kept.write_text(json.dumps(asdict(ended)))
+    return Finished(folder=folder, ended=Ended(**json.loads(kept.read_text())))
 
 
 @pytest.fixture
