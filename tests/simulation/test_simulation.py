@@ -22,7 +22,7 @@ pytestmark = pytest.mark.simulation
 
 # Everything that is released fails, and more often than not something else goes wrong as well.
 _SHORT = Setting(
-    seed=1, prompts=3, days=3.2, every=timedelta(days=1), trouble=0.5, kinds=(replace(KINDS[1], share=1.0),)
+    seed=1, prompts=3, days=3.8, every=timedelta(days=1), trouble=0.5, kinds=(replace(KINDS[1], share=1.0),)
 )
 
 
