@@ -55,12 +55,14 @@ class Cases:
     Attributes:
         bad: prompt id of each rollback that was inserted -> the version that has to be on production at the end.
         stories: those that are watched.
+        unwritten: a rollback whose promotion was made, and whose intent could not be written yet.
     """
 
     admin: Admin
     deps: Deps
     bad: dict[str, str] = field(default_factory=dict)
     stories: list[Story] = field(default_factory=list)
+    unwritten: Promotion | None = None
 
     def add_stories(self, n: int) -> None:
         """Prompts with a good version and its calls; one of four promotions to come is harmless."""
@@ -107,24 +109,29 @@ class Cases:
         now = self.deps.clock.now()
         for _ in range(n):
             i = len(self.bad)
-            long_ago = now - timedelta(hours=3) - i * timedelta(seconds=1)
-            prompt = self.admin.create_prompt(f"case-{i}", at=now - timedelta(days=3))
-            good, bad = (self.admin.save_version(prompt, system=s, at=now - timedelta(days=3)) for s in ("a", "b"))
-            self.admin.promote(prompt, good, actor_id="ana", at=now - timedelta(days=2))
-            answer = self.admin.promote(prompt, bad, actor_id="ben", at=long_ago)
-            moved = Promotion(
-                id=answer["auditLogId"],
-                prompt_id=prompt,
-                from_version_id=good,
-                to_version_id=bad,
-                at=long_ago,
-                not_before=long_ago,
-                actor_type=ActorType.USER,
-                actor_id="ben",
-                revert=False,
-            )
+            # Where it could not be written for long, it is there already.
+            moved = self.unwritten = self.unwritten or self._promoted(i, now)
             self._trip(moved, f"case-{i}", now - timedelta(hours=4) - i * _APART)
-            self.bad[prompt] = good
+            self.unwritten = None
+            self.bad[moved.prompt_id] = moved.from_version_id or ""
+
+    def _promoted(self, i: int, now: datetime) -> Promotion:
+        long_ago = now - timedelta(hours=3) - i * timedelta(seconds=1)
+        prompt = self.admin.create_prompt(f"case-{i}", at=now - timedelta(days=3))
+        good, bad = (self.admin.save_version(prompt, system=s, at=now - timedelta(days=3)) for s in ("a", "b"))
+        self.admin.promote(prompt, good, actor_id="ana", at=now - timedelta(days=2))
+        answer = self.admin.promote(prompt, bad, actor_id="ben", at=long_ago)
+        return Promotion(
+            id=answer["auditLogId"],
+            prompt_id=prompt,
+            from_version_id=good,
+            to_version_id=bad,
+            at=long_ago,
+            not_before=long_ago,
+            actor_type=ActorType.USER,
+            actor_id="ben",
+            revert=False,
+        )
 
     def _trip(self, moved: Promotion, slug: str, at: datetime) -> None:
         adopted = replace(

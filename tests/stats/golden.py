@@ -153,6 +153,9 @@ def _baseline() -> Iterator[Any]:
         references, merged = References.of(blocks, level=level)
         yield [shift for _, shift in sorted(references.shifts.items(), key=str)]
         yield [[bucket, n] for bucket, n in sorted(merged.counts.items())]
+    # Few of the longest, which share a reference with the next shorter ones.
+    few = {("a", s): lognormal(n, median=m, sigma=0.2) for s, n, m in ((10, 40, 400.0), (12, 40, 900.0), (14, 5, 3e3))}
+    yield [shift for _, shift in sorted(References.of([few], level=0.5)[0].shifts.items(), key=str)]
 
 
 def _bounds() -> Iterator[Any]:

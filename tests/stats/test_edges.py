@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from watchdog.errors import StatsInputError
-from watchdog.stats import common_shock, interval
+from watchdog.stats import common_shock, eprocess, interval, onset
 from watchdog.stats.classical import BinomialTest, FisherTest, start, tripped
 from watchdog.stats.classical.permutation import log_upper_tail
 from watchdog.stats.histogram import LogHistogram
 from watchdog.stats.mean import SMALLEST_BASELINE, MeanLimits
 from watchdog.stats.power import lognormal
+from watchdog.stats.proportion import ProportionTest
 
 
 def test_evidence_that_just_reaches_the_threshold_is_enough() -> None:
@@ -90,3 +91,48 @@ def test_the_mean_is_that_of_the_values_within_half_a_per_cent() -> None:
     """And of nothing there is none."""
     assert LogHistogram.of([0.0, 100.0, 500.0]).mean() == pytest.approx(200.0, rel=0.005)
     assert LogHistogram().mean() is None
+
+
+def test_a_peer_that_always_fails_is_no_certainty() -> None:
+    """A single good call of its would end every account otherwise."""
+    test = common_shock.CommonShockTest.of(
+        np.array([0.02, 0.5]), np.array([[0.0, 1.0]]), n_slow=1, alpha=0.01, n_windows=100
+    )
+
+    assert 0.0 < test.peers.min()
+    assert test.peers.max() < 1.0
+
+
+def _design() -> eprocess.Design:
+    return ProportionTest.against(n0=400, y0=8, alpha=0.01, n_windows=100).design
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_no_level_is_none_or_all(alpha: float) -> None:
+    """However the design is made."""
+    with pytest.raises(StatsInputError, match="alpha is"):
+        replace(_design(), alpha=alpha)
+
+
+def test_a_gap_of_no_window_is_no_gap() -> None:
+    """One of less is an error."""
+    design = _design()
+    state = eprocess.start(design)
+
+    assert state is eprocess.skip(design, state, 0)
+    with pytest.raises(StatsInputError, match="number of empty windows is -1"):
+        eprocess.skip(design, state, -1)
+
+
+def test_a_confidence_is_refused_as_one() -> None:
+    """By its own name, not by what is computed from it."""
+    values = lognormal(200, median=800.0, sigma=0.5)
+    for confidence in (0.0, 1.0):
+        with pytest.raises(StatsInputError, match="confidence"):
+            interval.quantile_ratio_lower(values, values, p=0.95, confidence=confidence)
+
+
+def test_what_was_made_good_to_the_last_nat_is_over() -> None:
+    """A run of bad blocks that exactly so much good follows."""
+    assert [0.0] == onset.gained_before(np.array([[5.0, -onset.TOLERATED]])).tolist()
+    assert [5.0 - 0.5 * onset.TOLERATED] == onset.gained_before(np.array([[5.0, -0.5 * onset.TOLERATED]])).tolist()
