@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import signal
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,17 @@ class Finished:
     @property
     def store(self) -> str:
         return f"--store=sqlite:///{self.folder / 'watchdog.db'}"
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_from_a_shell() -> Iterator[None]:
+    """What a test starts would ignore whatever is ignored here, as in the background or below `nohup`."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")
