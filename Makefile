@@ -39,7 +39,6 @@ battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test no
 	@$(BIN)/python -m tests.fuzz --part payloads --count 100000 --seed 1
 	@$(BIN)/python -m tests.fuzz --part messenger --count 20000 --seed 1
 	@$(BIN)/python -m tests.fuzz --part callfiles --count 5000 --seed 1
-	@$(BIN)/python -m tests.replicas --count 2000 --stories 12 --seed 1
 	@$(BIN)/python -m tests.branches
 	@$(BIN)/python -m tests.mutants --score core/rollback core/guards core/commands
 	@$(BIN)/python -m tests.mutants --score --sample 300 --seed 1
