@@ -93,14 +93,15 @@ def test_the_mean_is_that_of_the_values_within_half_a_per_cent() -> None:
     assert LogHistogram().mean() is None
 
 
-def test_a_peer_that_always_fails_is_no_certainty() -> None:
-    """A single good call of its would end every account otherwise."""
+def test_what_always_fails_in_a_shock_is_no_certainty() -> None:
+    """A single good call would end every account otherwise."""
     test = common_shock.CommonShockTest.of(
-        np.array([0.02, 0.5]), np.array([[0.0, 1.0]]), n_slow=1, alpha=0.01, n_windows=100
+        np.array([0.0, 1.0]), np.array([[0.0, 1.0]]), n_slow=1, alpha=0.01, n_windows=100
     )
 
-    assert 0.0 < test.peers.min()
-    assert test.peers.max() < 1.0
+    for shares in (test.null, test.peers):
+        assert 0.0 < shares.min()
+        assert shares.max() < 1.0
 
 
 def _design() -> eprocess.Design:
