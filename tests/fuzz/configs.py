@@ -186,6 +186,8 @@ def _written(value: dict[str, Any], luck: Random) -> bytes:
 def _special(value: dict[str, Any], luck: Random) -> dict[str, Any]:
     """What only a configuration can have wrong."""
     leaves = [at for at in paths(value) if at]
+    if not leaves:
+        return value
     at = luck.choice(leaves)
     what: object = luck.choice(
         (
