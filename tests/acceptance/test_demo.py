@@ -172,7 +172,7 @@ def test_a_signal_ends_it_and_leaves_nothing_behind(tmp_path, number):
     with Started("demo", folder=tmp_path, env={"TMPDIR": str(tmp_path)}) as demo:
         demo.says("A demonstration.")
         demo.signal(number)
-        ended = demo.ended()
+        ended = demo.ended(within_s=5.0)
 
     assert 128 + number == ended.status
     assert [] == list(tmp_path.iterdir())
@@ -188,6 +188,6 @@ def test_kept_it_leaves_the_compare_page_open(finished, tmp_path):
         page = httpx.get(address, trust_env=False)
         demo.signal(signal.SIGINT)
 
-        assert 0 == demo.ended().status
+        assert 0 == demo.ended(within_s=5.0).status
     assert 200 == page.status_code
     assert "is-prime" in page.text

@@ -25,7 +25,7 @@ def test_the_official_sdk_works_with_what_it_prints(tmp_path):
         with prompt_helm.PromptHelm(api_key=token[0], base_url=address[0]) as client:
             reply = client.execute(prompt_slug="is-prime", variables={"number": "17077"}, environment="production")
         platform.signal(signal.SIGINT)
-        ended = platform.ended()
+        ended = platform.ended(within_s=5.0)
 
     assert "gpt-4-0314" == reply.model
     assert 0 == ended.status

@@ -46,7 +46,7 @@ def test_alerting_needs_the_right_to_read_prompts(tmp_path):
     """Although the scope for it is the one for promoting: a daemon without it would be blind."""
     with Guarded(tmp_path, scopes=(Scope.ANALYTICS_READ, Scope.AUDIT_READ)) as guarded:
         guarded.change_config("[watch]", '[watch]\nact = "alert"')
-        ended = guarded.promptwatch("run", timeout_s=30.0)
+        ended = guarded.promptwatch("run", timeout_s=10.0)
 
     assert 1 == ended.status
     assert "cannot see which version is on production" in ended.err

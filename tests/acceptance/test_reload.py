@@ -87,7 +87,7 @@ def test_a_hangup_while_it_drains_does_no_harm(guarded):
         daemon.says("action=stopping")
         for _ in range(20):
             daemon.signal(signal.SIGHUP)
-        ended = daemon.ended()
+        ended = daemon.ended(within_s=8.0)
 
     assert 0 == ended.status
     assert "action=stopped" in ended.err
@@ -127,11 +127,11 @@ def test_a_closed_terminal_ends_it_as_a_signal_would(guarded):
         eventually(lambda: "adopted the versions" in (guarded.folder / "err").read_text())
         os.close(ours)
 
-        assert 0 == process.wait(30.0)
+        assert 0 == process.wait(10.0)
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(30.0)
+            process.wait(10.0)
     assert "action=stopped" in (guarded.folder / "err").read_text()
 
 

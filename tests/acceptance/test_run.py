@@ -21,7 +21,7 @@ def test_a_harmful_promotion_is_reverted_and_slack_is_told(guarded):
     with guarded.daemon() as daemon:
         eventually(lambda: len(guarded.slack.messages()) >= 3)
         daemon.signal(signal.SIGTERM)
-        ended = daemon.ended()
+        ended = daemon.ended(within_s=8.0)
 
     assert 0 == ended.status
     assert guarded.v1 == guarded.pointer()
@@ -34,7 +34,7 @@ def test_sigterm_drains_and_leaves_with_zero(guarded):
     with guarded.daemon() as daemon:
         daemon.says("adopted the versions")
         daemon.signal(signal.SIGTERM)
-        ended = daemon.ended()
+        ended = daemon.ended(within_s=5.0)
 
     assert 0 == ended.status
     assert "stopped action=stopped" in ended.err
@@ -51,7 +51,7 @@ def test_a_second_signal_ends_it_at_once(guarded):
         daemon.signal(signal.SIGTERM)
         daemon.says("action=stopping")
         daemon.signal(signal.SIGTERM)
-        ended = daemon.ended()
+        ended = daemon.ended(within_s=5.0)
 
     assert -signal.SIGTERM == ended.status
     assert "action=stopped" not in ended.err

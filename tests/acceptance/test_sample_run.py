@@ -29,7 +29,7 @@ def test_a_harmful_version_promoted_as_the_banner_says_is_reverted(tmp_path):
         seen = promptwatch("status", "--store", look, folder=tmp_path)
 
         sample.signal(signal.SIGINT)
-        ended = sample.ended()
+        ended = sample.ended(within_s=8.0)
 
     assert 0 == ended.status
     assert "regressed" in seen.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -48,6 +49,18 @@ def undo(state: SagaState) -> Standing:
     before = standing(state)
     made = replace(before.incident, saga=replace(before.incident.saga, undo_of="first"), asked_by="ana")
     return replace(before, incident=made)
+
+
+@pytest.mark.parametrize("state", [_S.SENDING, _S.DONE])
+def test_a_command_that_comes_too_late_names_the_one_to_copy(state: SagaState) -> None:
+    """With the eight letters of the id by which everything else names the incident."""
+    made = standing(state)
+    named = replace(made, incident=replace(made.incident, saga=replace(made.incident.saga, id="0123456789abcdef")))
+
+    found = decide(_K.CANCEL, named, "bob", T0)
+
+    assert isinstance(found, Answer)
+    assert ["01234567"] == re.findall(r"promptwatch undo (\w+)", found.text)
 
 
 def test_every_state_is_in_the_table() -> None:

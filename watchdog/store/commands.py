@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-# Put together once: to put a statement together takes four times as long as to execute it.
+# Put together once: to put a statement together takes longer than to execute it.
 _ALL = select(commands).order_by(commands.c.seq)
 _WAITING = _ALL.where(commands.c.executed_at.is_(None))
 

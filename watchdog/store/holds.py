@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-# Put together once: to put a statement together takes four times as long as to execute it.
+# Put together once: to put a statement together takes longer than to execute it.
 _ALL = select(holds).order_by(holds.c.seq)
 _IN_FORCE = _ALL.where(holds.c.ended_at.is_(None), holds.c.until_at.is_(None) | (holds.c.until_at > bindparam("at")))
 

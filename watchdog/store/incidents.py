@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MS = timedelta(milliseconds=1)
 # Such an event names the guard that refused.
 GUARD_EVENT = "guard:"
-# Put together once: to put a statement together takes four times as long as to execute it.
+# Put together once: to put a statement together takes longer than to execute it.
 _ALL = select(incidents).order_by(incidents.c.opened_at)
 _ONE = select(incidents).where(incidents.c.id == bindparam("of"))
 _IN_STATES = _ALL.where(incidents.c.state.in_(bindparam("states", expanding=True)))

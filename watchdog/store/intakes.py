@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 
-# Put together once: to put a statement together takes four times as long as to execute it.
+# Put together once: to put a statement together takes longer than to execute it.
 _OPEN = select(intakes).where(intakes.c.open)
 _OF = select(intakes).where(intakes.c.owner == bindparam("of"))
 _SEEN = select(seen.c.call_id).where(

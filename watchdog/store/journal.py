@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 
-# Put together once: to put a statement together takes four times as long as to execute it.
+# Put together once: to put a statement together takes longer than to execute it.
 _CURSOR = select(cursors.c.at).where(cursors.c.name == bindparam("of"))
 _POINTERS = select(pointers)
 _PROMOTION = select(promotions).where(promotions.c.id == bindparam("of"))

@@ -32,7 +32,7 @@ class Delivery(Enum):
 
 
 _WAITING = (Delivery.NEW.value, Delivery.SENDING.value)
-# Put together once: to put a statement together takes four times as long as to execute it.
+# Put together once: to put a statement together takes longer than to execute it.
 _STILL_WAITING = select(outbox).where(outbox.c.state.in_(_WAITING)).order_by(outbox.c.seq)
 
 

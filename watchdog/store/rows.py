@@ -32,7 +32,7 @@ def add(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool
 
 
 def put(connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Insert it, or bring the row with this key up to date."""
+    """Insert it, or bring the row with this key up to date. Plain values only: a statement is put together once."""
     statement = _putting(connection.dialect.name, table, tuple(key), tuple(values))
     connection.execute(statement, {**key, **values})
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row
 
 _MS = timedelta(milliseconds=1)
-# Put together once: to put a statement together takes four times as long as to execute it.
+# Put together once: to put a statement together takes longer than to execute it.
 _ONE = select(watches).where(watches.c.id == bindparam("of"))
 _IN_STATES = (
     select(watches).where(watches.c.state.in_(bindparam("states", expanding=True))).order_by(watches.c.opened_at)
