@@ -75,6 +75,44 @@ def test_a_literal_secret_is_refused_and_not_repeated(bench: Bench, text: str) -
     assert all(issue.line > 0 for issue in issues)
 
 
+@pytest.mark.parametrize(
+    "token",
+    [
+        "phk_0123456789abcdef0123456789abcdef",
+        "xoxb-1234567890-abcdefghij",
+        "xapp-1-A0123456789-0123",
+        "https://hooks.slack.com/services/T0/B0/abc",
+        "ghp_0123456789abcdefghijklmnopqrstuvwxyz",
+        "sk-lf-01234567-89ab-cdef-0123-456789abcdef",
+    ],
+)
+@pytest.mark.parametrize(
+    "key",
+    [
+        '[watch]\nenvironment = "{}"',
+        '[watch]\nprompts = ["{}"]',
+        '[guards]\nhold_file = "{}"',
+        '[[prompts]]\nmatch = "{}"',
+    ],
+)
+def test_a_token_where_a_name_belongs_is_refused(bench: Bench, key: str, token: str) -> None:
+    """Nothing is wrong with it as a name; but `promptwatch check`, logs and alerts would show it."""
+    issue = bench.issue(f"{PLATFORM}{key.format(token)}\n")
+
+    assert "holds a token" in issue.message
+    assert "environment" in issue.message
+    assert token not in str(issue)
+    assert issue.line > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["sk-product-descriptions-2026-11-26", "phk_summary", "xoxo-cards-for-valentines", "ghp_short", "pk-9"]
+)
+def test_a_name_that_only_begins_like_a_token_is_taken(bench: Bench, name: str) -> None:
+    """A prompt cannot be renamed for our sake."""
+    assert bench.load(f'{PLATFORM}[watch]\nprompts = ["{name}"]\n').watch.prompts == (name,)
+
+
 def test_a_literal_secret_is_told_from_a_missing_one(bench: Bench) -> None:
     """The message says what to write instead, and the line is named but not shown."""
     issue = bench.issue(f'[platform]\n{URL}token = "{TOKEN}"\n')

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError, core_schema
 
-from watchdog.config.disclosure import did_you_mean, listed, quoted, shown
+from watchdog.config.disclosure import did_you_mean, holds_token, listed, quoted, shown
 from watchdog.core.patterns import LONGEST_PATTERN, problem_with
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?(ms|s|m|h|d)")
 _LIKE_A_DURATION = re.compile(r"[0-9.]+ *([A-Za-z]*)")
+_MISPLACED = (
+    "holds a token, which is not shown here, and does not belong into this file: put it into the environment or a file "
+    "of its own, and write where it is at the key that needs it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,9 @@ class Kind:
             if self.secret and not (isinstance(value, str) and value.isprintable()):
                 # Not even a number is repeated: it may be the secret.
                 raise ValueError("is not a text on one line")  # noqa: TRY301 - one place adds what is allowed
+            if not self.secret and isinstance(value, str) and holds_token(value):
+                # Settings, reports and logs show what stands here.
+                raise ValueError(_MISPLACED)  # noqa: TRY301
             return self.parse(value, info.context)
         except ValueError as exc:
             # The reason goes in as a value: braces in it are none of pydantic's business.
