@@ -11,6 +11,7 @@ import typer
 from watchdog.cli import facts
 from watchdog.cli.exits import FAILED, USAGE, out, say, stop
 from watchdog.cli.reporting import opened
+from watchdog.core import words
 from watchdog.store import audit
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def entries(config: Path | None, store: str | None, *, as_json: bool, limit: int
         value = entry.value
         arrow = f"  {value['from'] or '-'} -> {value['to']}" if "from" in value else ""
         why = f"  {value['why']}" if value.get("why") else ""
-        about = f"  {entry.subject[:8]}" if entry.subject else ""
+        about = f"  {words.short(entry.subject)}" if entry.subject else ""
         head = f"{entry.seq:>6}  {facts.moment(entry.at)}  {entry.hash[:12]}"
         say(console, f"{head}  {entry.actor}  {entry.kind}{about}{arrow}{why}")
 

@@ -18,6 +18,7 @@ from watchdog.cli.exits import FAILED, OK, UNAVAILABLE, USAGE, out, say, stop
 from watchdog.cli.reporting import opened, print_json
 from watchdog.clock import SystemClock
 from watchdog.config.kinds import parse_duration
+from watchdog.core import words
 from watchdog.core.commands import Command, CommandKind, Outcome
 from watchdog.notify.harmless import one_line
 from watchdog.store import commands
@@ -158,7 +159,8 @@ def _answers(database: Store, given: Sequence[Command]) -> dict[str, Command]:
 
 
 def _line(database: Store, command: Command, *, wait: bool) -> str:
-    name = f"{command.kind.value} {command.subject[:8] if _is_about_incident(command) else command.subject}".strip()
+    about = words.short(command.subject) if _is_about_incident(command) else command.subject
+    name = f"{command.kind.value} {about}".strip()
     if command.outcome is not None:
         return f"{name}: {command.answer}"
     if not wait:

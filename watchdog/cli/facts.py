@@ -171,7 +171,7 @@ def replica_sentence(replica: Replica) -> str:
     """One line for a person; a replica that has nothing and was not seen lately is gone."""
     others = words.count(replica.others, "piece") + " of the work that is about all of them"
     return (
-        f"replica {replica.name} {replica.id[:8]}: seen {words.duration(replica.age)} ago, works at "
+        f"replica {replica.name} {words.short(replica.id)}: seen {words.duration(replica.age)} ago, works at "
         f"{words.count(replica.prompts, 'prompt')} and {others}"
     )
 

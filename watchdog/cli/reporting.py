@@ -86,7 +86,7 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
     for hold in held:
         say(console, phrasing.sentence(hold.sentence), style="yellow")
     for row in value["waiting_for_a_human"]:
-        say(console, f"{row['prompt']}: {row['what']} ({row['id'][:8]}); `promptwatch approve` or `cancel` it")
+        say(console, f"{row['prompt']}: {row['what']} ({words.short(row['id'])}); `promptwatch approve` or `cancel` it")
     say(
         console,
         f"{words.count(len(pointers), 'prompt')} known, platform last read {words.clock_time(polled)}, "
@@ -105,7 +105,7 @@ def status(config: Path | None, store: str | None, *, as_json: bool) -> None:
         ("watch", "prompt", "promotion", "state", "verdict", "calls", "success", "p95", "cost"),
         [
             (
-                row["id"][:8],
+                words.short(row["id"]),
                 row["prompt"],
                 f"{row['from'] or 'nothing'} -> {row['to']}",
                 row["state"],
@@ -161,7 +161,7 @@ def incidents(config: Path | None, store: str | None, *, as_json: bool, limit: i
         ("incident", "opened", "prompt", "bad", "target", "state", "recovery", "rules"),
         [
             (
-                row["id"][:8],
+                words.short(row["id"]),
                 row["opened_at"],
                 row["prompt"],
                 row["bad"],

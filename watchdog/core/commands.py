@@ -143,7 +143,7 @@ def _approve(standing: Standing, by: str) -> Do | Answer:
 
 
 def _cancel(standing: Standing, by: str, now: datetime) -> Do | Answer:
-    incident, short = standing.incident, standing.incident.id[:8]
+    incident = standing.incident
     match incident.state:
         case SagaState.COUNTDOWN | SagaState.HELD | SagaState.AWAIT_APPROVAL | SagaState.INTENT:
             why = f"cancelled by {by} at {words.clock_time(now)}"
@@ -151,7 +151,7 @@ def _cancel(standing: Standing, by: str, now: datetime) -> Do | Answer:
         case SagaState.OPEN | SagaState.SENDING | SagaState.PROMOTED:
             return _stale(
                 f"already sent at {words.clock_time(incident.saga.sent_at)}; its outcome is being found out. "
-                f"{_how_to_undo(incident, short, 'once it is through')}"
+                f"{_how_to_undo(incident, 'once it is through')}"
             )
         case SagaState.CANCELLED:
             return _stale(f"already cancelled: {incident.recovery_reason}")
@@ -173,8 +173,8 @@ def _undo(standing: Standing, by: str) -> Do | Answer:
             case _:
                 how = f" ({undo.recovery_reason})" if undo.recovery_reason else ""
                 return _stale(
-                    f"{undo.asked_by} already asked for it: undo {undo.id[:8]} is {undo.state.value}{how}. There is "
-                    "one undo for an incident"
+                    f"{undo.asked_by} already asked for it: undo {words.short(undo.id)} is {undo.state.value}{how}. "
+                    "There is one undo for an incident"
                 )
     match incident.state:
         case SagaState.DONE if standing.moved:
@@ -192,7 +192,7 @@ def _undo(standing: Standing, by: str) -> Do | Answer:
         case SagaState.OPEN | SagaState.INTENT | SagaState.COUNTDOWN | SagaState.HELD | SagaState.AWAIT_APPROVAL:
             return _refused(
                 "nothing was reverted yet, so there is nothing to undo; `promptwatch cancel "
-                f"{incident.id[:8]}` stops it"
+                f"{words.short(incident.id)}` stops it"
             )
         case SagaState.CANCELLED:
             return _stale(f"nothing was reverted: it was already cancelled: {incident.recovery_reason}")
@@ -207,7 +207,7 @@ def _over(standing: Standing) -> Answer:
         case SagaState.CONFIRMED | SagaState.DONE:
             when = words.clock_time(incident.saga.promoted_at)
             verb = "undone" if incident.saga.undo_of else "reverted"
-            return _stale(f"already {verb} at {when}: {good} was put back. {_how_to_undo(incident, incident.id[:8])}")
+            return _stale(f"already {verb} at {when}: {good} was put back. {_how_to_undo(incident)}")
         case SagaState.SUPERSEDED:
             return _stale(f"already superseded: {incident.recovery_reason}")
         case _:  # the last end that there is: it needs a human
@@ -217,10 +217,10 @@ def _over(standing: Standing) -> Answer:
             )
 
 
-def _how_to_undo(incident: Incident, short: str, when: str = "") -> str:
+def _how_to_undo(incident: Incident, when: str = "") -> str:
     if incident.saga.undo_of:
         return "An undo is not undone: promote by hand what you want"
-    return f"To take that back{f', {when}' if when else ''}: `promptwatch undo {short}`"
+    return f"To take that back{f', {when}' if when else ''}: `promptwatch undo {words.short(incident.id)}`"
 
 
 def _refused(text: str) -> Answer:

@@ -151,7 +151,7 @@ def what_to_do(guard: str, incident: str, good: str) -> str:
         incident: its id.
         good: the version that would be put back, as people name it.
     """
-    approve, cancel = f"`promptwatch approve {incident[:8]}`", f"`promptwatch cancel {incident[:8]}`"
+    approve, cancel = f"`promptwatch approve {words.short(incident)}`", f"`promptwatch cancel {words.short(incident)}`"
     match guard:
         case Guard.HOLD.value:
             return (

@@ -31,7 +31,7 @@ _MOST_FINDINGS = 6
 def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
     """The first message of an incident: what was found, and what is being done about it."""
     slug, bad, good = incident.prompt_slug, watch.candidate_label, watch.control_label
-    arithmetic = _arithmetic(incident, watch)
+    arithmetic, short = _arithmetic(incident, watch), words.short(incident.id)
     match incident.state:
         case SagaState.HELD:
             headline = f"{slug}: {bad} made production worse; NOT reverted, a guard holds"
@@ -46,8 +46,8 @@ def tripped(incident: Incident, watch: Watch, at: datetime) -> Notice:
             headline = f"{slug}: {bad} made production worse; reverting to {good} at {due_at:%H:%M:%S} UTC"
             step = (
                 f"{arithmetic} {bad} -> {good} is reverted at {words.clock_time(due_at)}, in "
-                f"{words.duration(due_at - at)}, unless you stop it: `promptwatch cancel {incident.id[:8]}`. "
-                f"`promptwatch approve {incident.id[:8]}` does it at once. Should the numbers come back by then, it is "
+                f"{words.duration(due_at - at)}, unless you stop it: `promptwatch cancel {short}`. "
+                f"`promptwatch approve {short}` does it at once. Should the numbers come back by then, it is "
                 "cancelled by itself."
             )
         case _:
@@ -217,7 +217,7 @@ def diagnosis(standing: Notice, findings: Sequence[Finding], n: int, at: datetim
     ranked = sorted(findings, key=lambda f: (True, None, False).index(f.trouble))
     lines = [f.line for f in ranked[:_MOST_FINDINGS]]
     if left := len(ranked) - len(lines):
-        lines.append(f"{words.count(left, 'more finding')}: see `promptwatch show {standing.thread[:8]}`")
+        lines.append(f"{words.count(left, 'more finding')}: see `promptwatch show {words.short(standing.thread)}`")
     step = "\n".join((conclusion(findings), *lines))
     return replace(standing, key=diagnosis_key(standing.thread, n), step=step, at=at)
 
@@ -288,7 +288,7 @@ def _held(incident: Incident, good: str) -> str:
 
 
 def _ask(incident: Incident, bad: str, good: str) -> str:
-    short = incident.id[:8]
+    short = words.short(incident.id)
     return (
         f"`promptwatch approve {short}` puts {good} back; `promptwatch cancel {short}` leaves {bad} on production. "
         "The watchdog does neither by itself."

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 NOTHING = "-"
 
 
+def short(identifier: str) -> str:
+    """The letters of an id that are shown; every command takes them for the whole, and asks where two begin so."""
+    return identifier[:8]
+
+
 def percent(share: float | None) -> str:
     """0.164 -> `16.4 %`."""
     if share is None:

@@ -11,7 +11,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from watchdog.core import messages
+from watchdog.core import messages, words
 from watchdog.core.commands import Answer, CommandKind, Do, Outcome, Standing, decide
 from watchdog.core.promotion import is_ours, is_quarantined, undo_id
 from watchdog.core.rollback import Event, SagaState
@@ -156,9 +156,9 @@ def _approve_outage(deps: Deps, connection: Connection, incident: Incident, comm
     held = [i for i in incidents.of_outage(connection, incident.fleet) if i.state is SagaState.HELD]
     if not incident.fleet or not held:
         why = "is not held for an outage of many prompts" if not incident.fleet else "has nothing held any more"
-        return Answer(outcome=Outcome.STALE, text=f"{incident.id[:8]} {why}; approve it without --fleet")
+        return Answer(outcome=Outcome.STALE, text=f"{words.short(incident.id)} {why}; approve it without --fleet")
     said = [(i, _about(deps, connection, i, command, now)) for i in held]
-    lines = "; ".join(f"{i.prompt_slug} {i.id[:8]}: {answer.text}" for i, answer in said)
+    lines = "; ".join(f"{i.prompt_slug} {words.short(i.id)}: {answer.text}" for i, answer in said)
     good = all(answer.outcome is Outcome.DONE for _, answer in said)
     return Answer(outcome=Outcome.DONE if good else Outcome.REFUSED, text=lines)
 

@@ -96,7 +96,7 @@ def follow_switches(deps: Deps, now: datetime) -> int:
 def waiting(connection: Connection, prompt_id: str) -> str:
     """What the hold left waiting for a human, as a sentence; empty where nothing is."""
     held = [
-        f"{i.prompt_slug} (`promptwatch approve {i.id[:8]}`)"
+        f"{i.prompt_slug} (`promptwatch approve {words.short(i.id)}`)"
         for i in incidents.in_state(connection, [SagaState.HELD])
         if i.guard == Guard.HOLD.value and prompt_id in ("", i.saga.prompt_id)
     ]
