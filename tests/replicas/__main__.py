@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of what is done to the replicas, and when")
     parser.add_argument("--patience", type=float, default=0.0, metavar="S", help="0 for 120 s and 3 s a rollback")
     parser.add_argument("--calm", action="store_true", help="nothing is done to them")
+    parser.add_argument("--apart", action="store_true", help="the clocks of the replicas differ by hours and decades")
     parser.add_argument("--keep", type=Path, help="folder for the logs; else they are thrown away")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="replicas-", ignore_cleanup_errors=True) as made:
@@ -33,7 +34,9 @@ def main() -> int:
 def _one(given: argparse.Namespace, folder: Path) -> int:
     began_s = time.monotonic()
     patience_s = given.patience or 120.0 + 3.0 * given.count + 10.0 * given.stories
-    with Battery(folder, given.count, given.stories, given.seed, patience_s, calm=given.calm) as battery:
+    with Battery(
+        folder, given.count, given.stories, given.seed, patience_s, calm=given.calm, apart=given.apart
+    ) as battery:
         finished = battery.run()
         codes = battery.end()
         found = violations(battery)
@@ -48,9 +51,10 @@ def _one(given: argparse.Namespace, folder: Path) -> int:
         f"done to the replicas: {done}; {len(found)} violations"
     )
     if found:
-        print(
-            f"    again: python -m tests.replicas --count {given.count} --stories {given.stories} --seed {given.seed}"
+        again = (
+            f"--count {given.count} --stories {given.stories} --seed {given.seed}{' --apart' if given.apart else ''}"
         )
+        print(f"    again: python -m tests.replicas {again}")
     return 1 if found else 0
 
 

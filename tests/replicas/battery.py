@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = ("one", "two", "three")
+# How far ahead of the true time each clock is, where they are apart: hours and, as one without a battery, decades.
+_AHEAD_S = {"one": 0.0, "two": 5400.0, "three": -20 * 365 * 86_400.0}
 # So many rollbacks are under way at once: more would wait for the same few threads.
 _AT_ONCE = 60
 # A harmless version is judged well once so many of its calls were.
@@ -51,18 +53,20 @@ class Replica:
     One process, started again whenever it was killed.
 
     Attributes:
+        ahead_s: of the true time, its clock.
         stopped_until: by `time.monotonic`, while it is stopped.
     """
 
     name: str
     where: Where
     log: Path
+    ahead_s: float = 0.0
     process: subprocess.Popen[bytes] | None = None
     stopped_until: float | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            command = (sys.executable, "-m", "tests.replicas.replica", self.where.to_json(self.name))
+            command = (sys.executable, "-m", "tests.replicas.replica", self.where.to_json(self.name, self.ahead_s))
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def send(self, number: int) -> None:
@@ -89,6 +93,7 @@ class Battery:
         count: rollbacks that are inserted at their intent.
         stories: promotions that are watched from the beginning.
         calm: nothing is killed, stopped or cut.
+        apart: each replica has another time.
         done_to: how often the monkey did what.
     """
 
@@ -98,6 +103,7 @@ class Battery:
     seed: int
     patience_s: float
     calm: bool = False
+    apart: bool = False
     done_to: Counter[str] = field(default_factory=Counter)
     stack: ExitStack = field(default_factory=ExitStack)
 
@@ -128,7 +134,10 @@ class Battery:
         self.deps.store.migrate()
         self.cases = Cases(self.platform.admin, self.deps)
         self.cases.add_stories(self.stories)
-        self.replicas = [Replica(name, self.where, self.folder / f"{name}.log") for name in NAMES]
+        self.replicas = [
+            Replica(name, self.where, self.folder / f"{name}.log", _AHEAD_S[name] if self.apart else 0.0)
+            for name in NAMES
+        ]
         for replica in self.replicas:
             self.stack.callback(replica.end)
             replica.start()

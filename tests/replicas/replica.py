@@ -37,6 +37,16 @@ TERMS = Terms(
 )
 
 
+@dataclass(frozen=True)
+class WrongClock(ScaledClock):
+    """One that was set wrong, and runs as fast as the others."""
+
+    ahead: timedelta
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
 @dataclass(frozen=True, kw_only=True)
 class Where:
     """
@@ -45,6 +55,7 @@ class Where:
     Attributes:
         origin: of the clock, in ISO 8601.
         name: of the replica; empty for the run itself, which is none.
+        ahead_s: of the true time, its clock; < 0 is behind.
     """
 
     database: str
@@ -53,9 +64,10 @@ class Where:
     slack: str
     origin: str
     name: str = ""
+    ahead_s: float = 0.0
 
     def clock(self) -> ScaledClock:
-        return ScaledClock(origin=datetime.fromisoformat(self.origin), speed=SPEED)
+        return WrongClock(datetime.fromisoformat(self.origin), SPEED, timedelta(seconds=self.ahead_s))
 
     def client(self) -> PromptHelm:
         options = PromptHelmOptions(url=self.platform, app_url=self.platform, timeout_s=REQUEST_S)
@@ -80,8 +92,8 @@ class Where:
             return deps
         return Deps(**{**vars(deps), "claims": Shared(store, name=self.name, lease=LEASE)})
 
-    def to_json(self, name: str) -> str:
-        return json.dumps({**asdict(self), "name": name})
+    def to_json(self, name: str, ahead_s: float) -> str:
+        return json.dumps({**asdict(self), "name": name, "ahead_s": ahead_s})
 
 
 def main() -> None:
