@@ -25,6 +25,7 @@ from tests.builders import MINUTE
 from tests.jobs.editing_proxy import EditingProxy
 from tests.platforms.hostile_server import HostileServer, hang_up, head, raw_answer, refusal
 from tests.secrets.canary import OUTPUT, PROMPT, REAL_SLACK_TOKEN, SLACK_TOKEN, URL_PASSWORD, files, forms, hits
+from tests.server.conftest import WELL
 from tests.world import FAILED, World
 from watchdog.cli.logs import JsonLines, TextLines
 from watchdog.core.rollback import SagaState
@@ -35,6 +36,7 @@ from watchdog.errors import WatchdogError
 from watchdog.jobs import detect, evaluate, freeze, ingest, tick
 from watchdog.notify.slack import SlackNotifier
 from watchdog.platforms.prompthelm import PromptHelm, PromptHelmOptions
+from watchdog.server.health import Health
 from watchdog.store.database import Store
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
     from tests.jobs.editing_proxy import Row
     from tests.platforms.hostile_server import Answer, Seen
-    from tests.secrets.canary import Hit
+from tests.secrets.canary import Hit
 
 # The platform's and Slack's own databases hold what they are about.
 _THEIRS = frozenset({"platform.db", "slack.db"})
@@ -87,9 +89,12 @@ def journal() -> Iterator[Journal]:
 
 
 def everything(world: World, journal: Journal) -> dict[str, bytes]:
-    """All that the watchdog wrote, and what Slack was told."""
+    """All that the watchdog wrote, what Slack was told, and what whoever may look at the metrics sees."""
     said = "\n".join(f"{m.text}\n{json.dumps(m.payload)}" for m in world.slack.messages()) if world.slack else ""
-    return {**files(world.folder, but=_THEIRS), **journal.written(), "Slack": said.encode()}
+    vitals = replace(WELL, failing=tuple(sorted(world.pulse.failing)))
+    served = {path: page().body for path, page in Health(lambda: vitals, world.deps.store).pages().items()}
+    assert b"promptwatch_incidents" in served["/metrics"]
+    return {**files(world.folder, but=_THEIRS), **journal.written(), "Slack": said.encode(), **served}
 
 
 def secrets_of(world: World) -> dict[str, str]:
@@ -291,7 +296,7 @@ def test_a_platform_that_says_everything_back_is_not_repeated(tmp_path: Path, jo
                 errors.append(whole_error(exc))
         for _ in range(4):
             world.clock.move(2 * MINUTE)
-            tick.run(world.deps, tick.Pulse())
+            tick.run(world.deps, world.pulse)
             world.act()
 
         assert server.seen
