@@ -85,7 +85,9 @@ def test_a_command_outlives_a_daemon_that_is_killed(guarded: Guarded) -> None:
         daemon.process.wait(20.0)
     short = incidents(guarded)[0]["id"][:8]
     recorded = guarded.promptwatch("cancel", short)
-    assert 3 == recorded.status
+    assert (3, True) == (recorded.status, recorded.out.endswith("it is executed when one runs\n"))
+    second_thoughts = guarded.promptwatch("approve", short)
+    assert (3, True) == (second_thoughts.status, second_thoughts.out.endswith("when one runs within 1 h\n"))
 
     with guarded.daemon():
         eventually(lambda: incidents(guarded)[0]["state"] == "cancelled")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import MINUTE, T0, incident
-from watchdog.core.commands import Answer, CommandKind, Do, Outcome, Standing, decide
+from tests.builders import MINUTE, SECOND, T0, incident
+from watchdog.core.commands import Answer, Command, CommandKind, Do, Outcome, Standing, decide, expired
 from watchdog.core.rollback import TRANSITIONS, Event, SagaState
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 _S, _K = SagaState, CommandKind
 APPROVED, CANCELLED = Event.APPROVED, Event.CANCELLED
@@ -141,6 +145,23 @@ def test_an_undo_is_not_undone(state: SagaState) -> None:
     assert isinstance(found, Answer)
     assert REFUSED is found.outcome
     assert "promote it on the platform by hand" in found.text
+
+
+@pytest.mark.parametrize("kind", list(_K))
+@pytest.mark.parametrize(
+    ("waited", "late"), [(60 * MINUTE, False), (60 * MINUTE + SECOND, True), (-60 * MINUTE, False)]
+)
+def test_what_would_change_production_counts_for_an_hour(kind: CommandKind, waited: timedelta, late: bool) -> None:
+    """A daemon that comes back the next day does not revert by a word that nobody remembers; what stops it is heard."""
+    asked = Command(id="c1", kind=kind, subject="i1", by="ana", requested_at=T0)
+
+    found = expired(asked, T0 + waited)
+
+    assert (late and kind in (_K.APPROVE, _K.UNDO)) == (found is not None)
+    if found is not None:
+        assert STALE is found.outcome
+        assert "asked for at 2026-11-20 12:00:00 UTC, 1 h" in found.text
+        assert "Nothing was changed; ask again" in found.text
 
 
 def test_a_command_about_a_prompt_is_not_decided_here() -> None:

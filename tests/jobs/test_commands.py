@@ -72,6 +72,23 @@ def test_a_suggested_revert_that_somebody_cancels_is_over(world: World) -> None:
     assert (world.v2, []) == (world.pointer(), world.reverts())
 
 
+def test_an_approval_that_waited_for_a_daemon_too_long_changes_nothing(world: World) -> None:
+    """Who asked has gone another way since; the audit has it, and asking again does it."""
+    world.deps.standing.policy = replace(world.deps.policy, terms=replace(world.deps.terms, most=Action.SUGGEST))
+    trip(world, world.v2)
+    forgotten = record(world, "approve", world.incident.id)
+    world.clock.move(61 * MINUTE)
+    world.act()
+
+    late = found(world, forgotten)
+    assert ("stale", True) == (late.outcome.value, "1 h 1 min ago" in late.answer)  # type: ignore[union-attr]
+    assert (SagaState.AWAIT_APPROVAL, world.v2, 0) == (world.incident.state, world.pointer(), requests(world))
+    with world.store.read() as connection:
+        assert any(e.kind == "asked_approve" and '"stale"' in e.detail for e in audit.tail(connection, 20))
+    assert "done" == ask(world, "approve", world.incident.id).outcome.value  # type: ignore[union-attr]
+    assert world.v1 == world.pointer()
+
+
 def test_an_intent_that_was_not_sent_can_be_cancelled(world: World) -> None:
     """The command goes before the actor's own step."""
     tripped(world)

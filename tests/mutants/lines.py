@@ -217,6 +217,13 @@ LINES = (
         tests=_GUARDS,
     ),
     Line(
+        name="an approval counts for an hour",
+        file="jobs/commands.py",
+        line="    if (late := expired(command, now)) is not None:\n        return late\n",
+        instead="",
+        tests=_COMMANDS,
+    ),
+    Line(
         name="the kill switch",
         file="core/holds.py",
         line="    if thrown:\n",

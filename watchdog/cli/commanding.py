@@ -19,7 +19,7 @@ from watchdog.cli.reporting import opened, print_json
 from watchdog.clock import SystemClock
 from watchdog.config.kinds import parse_duration
 from watchdog.core import words
-from watchdog.core.commands import Command, CommandKind, Outcome
+from watchdog.core.commands import CHANGING, COUNTS_FOR, Command, CommandKind, Outcome
 from watchdog.notify.harmless import one_line
 from watchdog.store import commands
 from watchdog.store.engine import daemon_is_running
@@ -166,8 +166,14 @@ def _line(database: Store, command: Command, *, wait: bool) -> str:
     if not wait:
         return f"{name}: recorded; the daemon executes it within a second or two"
     if daemon_is_running(database.url) is False:
-        return f"{name}: recorded; no daemon is running on {database.name}, it is executed when one runs"
+        return (
+            f"{name}: recorded; no daemon is running on {database.name}, it is executed when one runs{_within(command)}"
+        )
     return f"{name}: recorded, and not executed within {_PATIENCE_S:g} s; look at the daemon's log"
+
+
+def _within(command: Command) -> str:
+    return f" within {words.duration(COUNTS_FOR)}" if command.kind in CHANGING else ""
 
 
 def _is_about_incident(command: Command) -> bool:

@@ -9,6 +9,7 @@ never past a hold, a quarantined target, or the look at the platform right befor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,11 @@ class CommandKind(Enum):
     RESUME = "resume"
     SNOOZE = "snooze"
     MUTE = "mute"
+
+
+# What changes production counts for so long: whoever asked was told that no daemon was there, and went another way.
+CHANGING = frozenset({CommandKind.APPROVE, CommandKind.UNDO})
+COUNTS_FOR = timedelta(hours=1)
 
 
 class Outcome(Enum):
@@ -99,6 +105,20 @@ class Answer:
 
     outcome: Outcome
     text: str
+
+
+def expired(command: Command, now: datetime) -> Answer | None:
+    """
+    What would change production, and was asked for so long ago that it may not be meant any more; None where it counts.
+    """
+    waited = now - command.requested_at
+    if command.kind not in CHANGING or waited <= COUNTS_FOR:
+        return None
+    at = words.clock_time(command.requested_at)
+    return _stale(
+        f"asked for at {at}, {words.duration(waited)} ago by this daemon's clock; it counts for "
+        f"{words.duration(COUNTS_FOR)}. Nothing was changed; ask again if you still want it"
+    )
 
 
 def decide(kind: CommandKind, standing: Standing, by: str, now: datetime) -> Do | Answer:

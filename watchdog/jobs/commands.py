@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from watchdog.core import messages, words
-from watchdog.core.commands import Answer, CommandKind, Do, Outcome, Standing, decide
+from watchdog.core.commands import Answer, CommandKind, Do, Outcome, Standing, decide, expired
 from watchdog.core.promotion import is_ours, is_quarantined, undo_id
 from watchdog.core.rollback import Event, SagaState
 from watchdog.errors import StoreError
@@ -118,6 +118,8 @@ def _items(deps: Deps, command: Command) -> list[str]:
 def _execute(deps: Deps, connection: Connection, command: Command, now: datetime) -> Answer:
     if command.kind not in _OF_INCIDENTS:
         return holding.execute(deps, connection, command, now)
+    if (late := expired(command, now)) is not None:
+        return late
     incident = incidents.find_incident(connection, command.subject)
     if incident is None:
         return Answer(outcome=Outcome.REFUSED, text=f"there is no incident {command.subject}")
