@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from watchdog.core.incident import Recovery
 from watchdog.core.rollback import SagaState
 from watchdog.core.terms import Terms
 from watchdog.embedded.slack_workspace import Fault
-from watchdog.jobs import advance
+from watchdog.jobs import advance, guarding
 from watchdog.jobs.waits import Waits
 
 if TYPE_CHECKING:
@@ -208,6 +209,39 @@ def test_a_target_is_not_too_old_because_our_clock_is_wrong(world: World) -> Non
     rounds(world, 4)
 
     assert (SagaState.DONE, world.v1) == (world.incident.state, world.pointer())
+
+
+@each_step
+def test_a_prompt_cools_down_by_the_true_time(world: World, step: timedelta) -> None:
+    """However our clock was set since its last revert; and the limit of an hour counts what was begun in an hour."""
+    tripped(world)
+    rounds(world, 4)
+    assert SagaState.DONE is world.incident.state
+    world.own_clock.ahead = step
+    world.promote(world.v3)
+    world.calls(world.v3, 30, failures=30, since=world.clock.now() + SECOND, every=SECOND)
+    world.clock.move(2 * MINUTE)
+    world.look()
+
+    held = world.incidents()[0] if step > timedelta(0) else world.incidents()[-1]
+    assert (world.v3, SagaState.HELD, "cooldown") == (held.saga.bad_version_id, held.state, held.guard)
+    with world.store.read() as connection:
+        guards = guarding.counts(world.deps, connection, world.watch, world.v1, world.own_clock.now())
+    assert (1, 1, world.clock.now()) == (guards.done.last_hour, guards.done.last_day, guards.now)
+
+
+@each_step
+def test_who_tripped_lately_is_counted_by_the_true_time(world: World, step: timedelta) -> None:
+    """Others that trip within ten minutes are an outage, and after eleven they are none."""
+    tripped(world)
+    world.own_clock.ahead = step
+    other, seen = replace(world.watch, prompt_slug="other"), []
+    for pause in (7 * MINUTE, 4 * MINUTE):
+        world.clock.move(pause)
+        with world.store.read() as connection:
+            seen.append(guarding.counts(world.deps, connection, other, "v1", world.own_clock.now()).fleet.tripped)
+
+    assert [("other", "support-reply"), ("other",)] == seen
 
 
 def test_a_rollback_that_cannot_see_says_so_although_the_clock_was_set_back(world: World) -> None:

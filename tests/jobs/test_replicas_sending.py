@@ -230,7 +230,12 @@ def test_two_replicas_cannot_both_take_the_last_place_of_a_guard(world: World) -
             connection.execute(
                 update(tables.incidents)
                 .where(tables.incidents.c.id == first)
-                .values(state=SagaState.INTENT.value, intended_at=world.clock.now(), token=one.token + 1)
+                .values(
+                    state=SagaState.INTENT.value,
+                    intended_at=world.clock.now(),
+                    begun_at=world.clock.now(),
+                    token=one.token + 1,
+                )
             )
         beside.join(10)
         advance.run(two, world.clock.now())

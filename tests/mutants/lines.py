@@ -224,6 +224,13 @@ LINES = (
         tests=_COMMANDS,
     ),
     Line(
+        name="the guards go by a clock that nobody sets",
+        file="jobs/guarding.py",
+        line="    at = deps.platform_time(now)\n    return Counts(",
+        instead="    at = now\n    return Counts(",
+        tests=_CLOCKS,
+    ),
+    Line(
         name="the kill switch",
         file="core/holds.py",
         line="    if thrown:\n",

@@ -160,7 +160,7 @@ def _no_more_than_the_guards_allow(after: Aftermath) -> Iterator[str]:
     """By when they were opened: what one intent allows may be sent later. What people asked for is not rationed."""
     limits = after.simulation.terms.limits
     automatic = (i for i in (after.incident_of(e) for e in after.own) if i is not None and not i.asked_by)
-    opened = sorted((i.intended_at or i.opened_at, i.saga.prompt_id) for i in automatic)
+    opened = sorted((i.begun_at, i.saga.prompt_id) for i in automatic if i.begun_at is not None)
     for at, prompt_id in opened:
         for span, most, of in (
             (HOUR, limits.per_hour, None),
@@ -168,7 +168,7 @@ def _no_more_than_the_guards_allow(after: Aftermath) -> Iterator[str]:
             (limits.cooldown, 1, prompt_id),
         ):
             n = sum(at - span < other <= at and of in (None, p) for other, p in opened)
-            if n > most and not after.simulation.people.clock_was_set:
+            if n > most:
                 yield f"{n} reverts within {span} until {at}, of {of or 'all prompts'}; at most {most}"
 
 

@@ -211,7 +211,6 @@ class Organisation(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([-3600, -60, 60, 3600]))
     def somebody_sets_the_clock(self, seconds: int) -> None:
         self.sim.clock.ahead += timedelta(seconds=seconds)
-        self.sim.people.clock_was_set = True
 
     @rule(minutes=st.sampled_from([5, 30]), failing=st.sampled_from([0.5, 1.0]))
     def the_provider_fails(self, minutes: int, failing: float) -> None:

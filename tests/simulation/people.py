@@ -82,7 +82,6 @@ class People:
     trouble: float
     kinds: tuple[Kind, ...] = KINDS
     releases: list[Release] = field(default_factory=list)
-    clock_was_set: bool = False
 
     def plan(self) -> None:
         for prompt_id in self.platform.prompts_:
@@ -155,7 +154,6 @@ class People:
 
     def _set_clock(self, step: timedelta) -> None:
         self.clock.ahead += step
-        self.clock_was_set = True
 
     def _outage(self) -> None:
         now = self.calendar.now

@@ -90,7 +90,6 @@ def test_what_must_hold_is_seen_when_it_does_not(lived, monkeypatch):
             patched.setattr(simulation.slack, "messages", falsified)
             assert {"everybody_was_told_once"} == _broken(lived)
     with monkeypatch.context() as patched:
-        patched.setattr(simulation.people, "clock_was_set", False)
         patched.setattr(simulation, "terms", replace(simulation.terms, limits=Limits(per_hour=0)))
         assert {"no_more_than_the_guards_allow"} == _broken(lived)
     counted = replace(lived.watches[0].candidate, calls=lived.watches[0].candidate.calls + 1)

@@ -160,7 +160,7 @@ def test_a_hold_is_in_force_until_its_time_or_its_end(
 
 
 def test_reverts_that_a_human_asked_for_do_not_count_for_the_guards(any_store: Store) -> None:
-    """They are not automatic; and the time that counts is that of the intent."""
+    """They are not automatic; and the time that counts is the platform's at the intent."""
     with any_store.write() as connection:
         opened = watch()
         journal.record_promotion(connection, opened.promotion, Standing.ON_WATCH)
@@ -172,7 +172,7 @@ def test_reverts_that_a_human_asked_for_do_not_count_for_the_guards(any_store: S
         counting = incidents.all_incidents(connection)[0]
         assert T0 + 5 * MINUTE == counting.saga.due_at
         assert () == incidents.reverts_since(connection, T0)
-        incidents.record(connection, counting, Event.INTENDED, at=T0 + 5 * MINUTE, why="over")
+        incidents.record(connection, counting, Event.INTENDED, at=T0, why="over", begun_at=T0 + 5 * MINUTE)
         assert (T0 + 5 * MINUTE,) == incidents.reverts_since(connection, T0 + MINUTE)
         intended = incidents.all_incidents(connection)[0]
         incidents.record(connection, intended, Event.HELD, at=T0 + 5 * MINUTE, why="on hold", guard="hold")
@@ -212,13 +212,15 @@ def test_incidents_of_the_released_schema_go_on(tmp_path: Path) -> None:
 
     with store.write() as connection:
         (standing,) = incidents.all_incidents(connection)
-        assert (SagaState.HELD, "", "", None, None, "") == (
+        assert (SagaState.HELD, "", "", None, None, "", T0, None) == (
             standing.state,
             standing.asked_by,
             standing.saga.undo_of,
             standing.saga.due_at,
             standing.intended_at,
             standing.guard,
+            standing.tripped_at,
+            standing.begun_at,
         )
         assert incidents.record(connection, standing, Event.APPROVED, at=T0, why="approved by ana", asked_by="ana")
         assert () == commands.waiting(connection)

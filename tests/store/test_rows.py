@@ -212,9 +212,11 @@ def test_reverts_are_counted_for_the_guards(any_store: Store) -> None:
     """Held and superseded ones do not count."""
     with any_store.write() as connection:
         opened(connection)
-        incidents.open_incident(connection, incident(SagaState.HELD))
+        incidents.open_incident(connection, incident(SagaState.COUNTDOWN))
         assert 0 == len(incidents.reverts_since(connection, T0 - HOUR))
-        incidents.record(connection, incident(SagaState.HELD), Event.APPROVED, at=T0, why="")
+        incidents.record(
+            connection, incident(SagaState.COUNTDOWN), Event.INTENDED, at=T0 - 25 * HOUR, why="", begun_at=T0
+        )
         assert 1 == len(incidents.reverts_since(connection, T0 - HOUR))
         assert 1 == len(incidents.reverts_since(connection, T0, prompt_id="support"))
         assert 0 == len(incidents.reverts_since(connection, T0, prompt_id="other"))

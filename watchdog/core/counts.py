@@ -38,7 +38,7 @@ class Counts:
     All that the guards are asked by, when a verdict wants to revert.
 
     Attributes:
-        now: when they were asked.
+        now: when they were asked, by the platform's clock, as are all times here.
         on_hold: why this prompt, or everything, is on hold; empty where nothing is.
         quarantined: the target was itself taken off production by the watchdog.
         left_at: when the target left production.

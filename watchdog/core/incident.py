@@ -44,6 +44,9 @@ class Incident:
         asked_by: who approved it, or asked for the undo; empty where no person did.
         intended_at: when the last intent was written; None before the first.
         guard: short name of the guard that holds it, or held it last; empty where none did.
+        tripped_at: when it was opened, by the platform's clock; None for an undo.
+        begun_at: when the last intent was written that no person asked for, by the platform's clock; None before the
+            first.
     """
 
     saga: Saga
@@ -66,6 +69,8 @@ class Incident:
     asked_by: str = ""
     intended_at: datetime | None = None
     guard: str = ""
+    tripped_at: datetime | None = None
+    begun_at: datetime | None = None
 
     @property
     def thread(self) -> str:

@@ -166,7 +166,8 @@ def _count_out(deps: Deps, incident: Incident, why: str, now: datetime) -> bool:
             held = _hold(connection, incident, refused, watch, now)
             deps.bell.sender.set()
             return held
-        intended = incidents.record(connection, incident, Event.INTENDED, at=now, why=why)
+        begun_at = deps.platform_time(now)
+        intended = incidents.record(connection, incident, Event.INTENDED, at=now, why=why, begun_at=begun_at)
         if intended is None:
             return False
         intakes.close_intake(connection, watch.id)

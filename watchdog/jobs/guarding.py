@@ -29,24 +29,25 @@ def counts(
     deps: Deps, connection: Connection, watch: Watch, target: str, now: datetime, incident: str | None = None
 ) -> Counts:
     """
-    What the guards are asked by, as of now.
+    What the guards are asked by, as of now; their hours and days are of the platform's clock, which nobody sets and all
+    replicas share. A hold ends by ours: people name the time.
 
     Args:
         incident: of the prompt that is about to be reverted; None for the one that this watch can have.
     """
+    at = deps.platform_time(now)
     return Counts(
-        now=now,
+        now=at,
         on_hold=_why_held(deps, connection, watch.prompt_id, now),
         quarantined=is_quarantined(journal.journal(connection, watch.prompt_id), target),
-        fleet=_fleet(deps, connection, watch, incident or incident_id(watch.promotion), now),
+        fleet=_fleet(deps, connection, watch, incident or incident_id(watch.promotion), at),
         done=Done(
-            last_hour=len(incidents.reverts_since(connection, now - HOUR)),
-            last_day=len(incidents.reverts_since(connection, now - DAY)),
-            of_prompt=incidents.reverts_since(connection, now - _EVER, prompt_id=watch.prompt_id),
+            last_hour=len(incidents.reverts_since(connection, at - HOUR)),
+            last_day=len(incidents.reverts_since(connection, at - DAY)),
+            of_prompt=incidents.reverts_since(connection, at - _EVER, prompt_id=watch.prompt_id),
         ),
         limits=deps.terms.limits,
-        # It left by the platform's clock; here it is compared with ours, which may have been set.
-        left_at=watch.control_until + (now - deps.platform_time(now)),
+        left_at=watch.control_until,
     )
 
 
@@ -87,14 +88,15 @@ def _why_held(deps: Deps, connection: Connection, prompt_id: str, now: datetime)
     return why_held(standing, thrown, prompt_id, now)
 
 
-def _fleet(deps: Deps, connection: Connection, watch: Watch, incident: str, now: datetime) -> Fleet:
+def _fleet(deps: Deps, connection: Connection, watch: Watch, incident: str, at: datetime) -> Fleet:
     """
     Who tripped just now.
 
     Args:
         watch, incident: of the prompt that is about to be reverted.
+        at: the platform's time.
     """
-    lately = incidents.opened_since(connection, now - FLEET_PERIOD)
+    lately = incidents.tripped_since(connection, at - FLEET_PERIOD)
     upstream = {w.prompt_slug for w in watches.open_watches(connection) if _has_it_still(connection, w, watch.provider)}
     return Fleet(
         tripped=tuple(sorted({i.prompt_slug for i in lately} | {watch.prompt_slug})),

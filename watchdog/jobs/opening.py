@@ -48,6 +48,7 @@ def begin(
         versions: what the diff changed, and where to see it.
     """
     event, refused = _event(decision, guards)
+    on_platform = deps.platform_time(now)
     readings = decision.readings
     why = refused.why if refused else ""
     fleet = refused.fleet if refused else ""
@@ -80,6 +81,7 @@ def begin(
         closed_at=None,
         config_digest=deps.terms.config_digest,
         fleet=fleet,
+        tripped_at=on_platform,
     )
     if not incidents.open_incident(connection, incident):
         return
@@ -90,6 +92,7 @@ def begin(
         at=now,
         why=why or readings[0].sentence,
         due_at=now + deps.terms.countdown if event is Event.COUNTED else None,
+        begun_at=on_platform if event is Event.INTENDED else None,
         guard=refused.guard.value if refused else "",
         fleet=fleet,
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 
 from watchdog.core.incident import Incident, Recovery
 from watchdog.core.rollback import Event, Saga, SagaState, after
 from watchdog.core.windows import Summary
 from watchdog.store.events import record_event
 from watchdog.store.rows import add
-from watchdog.store.tables import Instant, incidents
+from watchdog.store.tables import incidents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +66,8 @@ def open_incident(connection: Connection, incident: Incident) -> bool:
         "asked_by": incident.asked_by,
         "intended_at": incident.intended_at,
         "guard": incident.guard,
+        "tripped_at": incident.tripped_at,
+        "begun_at": incident.begun_at,
     }
     if not add(connection, incidents, values):
         return False
@@ -83,6 +85,7 @@ def record(
     audit_id: str = "",
     asked_by: str = "",
     due_at: datetime | None = None,
+    begun_at: datetime | None = None,
     guard: str = "",
     fleet: str = "",
 ) -> Incident | None:
@@ -92,6 +95,7 @@ def record(
     Args:
         asked_by: the person whose command it is.
         due_at: when the countdown that begins with it is over.
+        begun_at: the platform's time, where an intent is written that no person asked for.
         guard: which refused; a row of its own counts the refusals.
         fleet: id of the incident with which the outage began for which it is held.
 
@@ -113,7 +117,7 @@ def record(
         values |= {"intended_at": at, "recovery_reason": ""}
     if state is SagaState.HELD:
         values |= {"recovery_reason": why, "fleet": fleet}
-    given = {"asked_by": asked_by, "due_at": due_at, "guard": guard}
+    given = {"asked_by": asked_by, "due_at": due_at, "begun_at": begun_at, "guard": guard}
     values |= {name: value for name, value in given.items() if value}
     if state in (SagaState.SUPERSEDED, SagaState.NEEDS_HUMAN, SagaState.CANCELLED):
         values |= {"recovery": Recovery.VOID.value, "recovery_reason": why, "closed_at": at}
@@ -183,21 +187,27 @@ def find_incident(connection: Connection, incident_id: str) -> Incident | None:
 
 def reverts_since(connection: Connection, since: datetime, *, prompt_id: str | None = None) -> tuple[datetime, ...]:
     """
-    When automatic reverts were begun, at or after `since`, oldest first; the guards count them in the transaction that
-    writes an intent. Those that a human asked for are not automatic.
+    When automatic reverts were begun, at or after `since`, oldest first, by the platform's clock; the guards count them
+    in the transaction that writes an intent. Those that a human asked for are not automatic.
     """
     # Sent is sent, whoever moved the pointer afterwards.
     begun = (incidents.c.state == SagaState.INTENT.value) | (incidents.c.attempt > 0)
-    at = func.coalesce(incidents.c.intended_at, incidents.c.opened_at, type_=Instant)
+    at = incidents.c.begun_at
     query = select(at.label("at")).where(at >= since, begun, incidents.c.asked_by == "", incidents.c.undo_of == "")
     if prompt_id is not None:
         query = query.where(incidents.c.prompt_id == prompt_id)
     return tuple(row.at for row in connection.execute(query.order_by(at)))
 
 
-def opened_since(connection: Connection, since: datetime) -> tuple[Incident, ...]:
-    """Oldest first; without undos, which nobody tripped."""
-    return _read(connection, _ALL.where(incidents.c.opened_at >= since, incidents.c.undo_of == ""))
+def tripped_since(connection: Connection, since: datetime) -> tuple[Incident, ...]:
+    """
+    Oldest first; without undos, which nobody tripped.
+
+    Args:
+        since: by the platform's clock.
+    """
+    lately = select(incidents).where(incidents.c.tripped_at >= since, incidents.c.undo_of == "")
+    return _read(connection, lately.order_by(incidents.c.tripped_at))
 
 
 def of_outage(connection: Connection, fleet: str) -> tuple[Incident, ...]:
@@ -261,4 +271,6 @@ def _incident_of(row: Row[Any]) -> Incident:
         asked_by=row.asked_by,
         intended_at=row.intended_at,
         guard=row.guard,
+        tripped_at=row.tripped_at,
+        begun_at=row.begun_at,
     )

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-HEAD = "0006"
-_KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
+HEAD = "0007"
+_KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 # Any constant will do as long as no other program uses it on the same database.
 _MIGRATION_LOCK = 7_305_442_018
 

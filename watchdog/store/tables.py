@@ -277,6 +277,9 @@ incidents = Table(
     Column("asked_by", String(300), nullable=False, server_default=""),
     Column("intended_at", Instant),
     Column("guard", String(20), nullable=False, server_default=""),
+    # By the platform's clock, which is the same for all replicas and which nobody sets: what the guards count.
+    Column("tripped_at", Instant),
+    Column("begun_at", Instant),
     UniqueConstraint("bad_promotion_id"),
     Index(None, "state"),
     Index(None, "recovery"),
