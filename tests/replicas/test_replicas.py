@@ -18,8 +18,11 @@ _PATIENCE_S = 240.0
 
 @pytest.mark.crash
 def test_three_replicas_under_kills_stops_and_cuts_do_everything_once(tmp_path: Path) -> None:
-    """Every rollback is made once, every notice stands once, and the watch is judged; else the battery says so."""
-    with Battery(tmp_path, count=12, stories=1, seed=20, patience_s=_PATIENCE_S) as battery:
+    """
+    Although each has another time: every rollback is made once, every notice stands once, and the watch is judged; else
+    the battery says so.
+    """
+    with Battery(tmp_path, count=12, stories=1, seed=20, patience_s=_PATIENCE_S, apart=True) as battery:
         assert battery.run()
         # One that was just being started when it was told to end has no handler yet.
         assert set(battery.end()) <= {0, -signal.SIGTERM}
