@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.config.workbench import PLATFORM, Bench
+from watchdog.config.disclosure import listed
 from watchdog.config.load import load_settings
 from watchdog.errors import ConfigError
 
@@ -656,14 +657,50 @@ def test_an_unreadable_file_is_named(bench: Bench) -> None:
         load_settings(bench.config, {})
 
 
-def test_bytes_that_are_not_utf_8_are_placed(bench: Bench) -> None:
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "behind a byte order mark"])
+def test_bytes_that_are_not_utf_8_are_placed(bench: Bench, mark: bytes) -> None:
     """An umlaut in Latin-1 is found at its line and column."""
-    bench.config.write_bytes(b"[platform]\nurl = '\xc3\xa4\xe4'\n")
+    bench.config.write_bytes(mark + b"[platform]\nurl = '\xc3\xa4\xe4'\n")
 
     with pytest.raises(ConfigError) as caught:
         load_settings(bench.config, {})
 
     assert f"{bench.config}:2:9: byte 0xe4 is not UTF-8; save the file as UTF-8" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ['[platform]\nca_file = "{}"', '[guards]\nhold_file = "{}"', '[store]\nurl = "sqlite:///{}"']
+)
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("a" * 300, "name too long"), ("loop", "symbolic links"), ("loop/deeper", "symbolic links")],
+    ids=["too long", "a link to itself", "below a link to itself"],
+)
+def test_a_path_that_cannot_be_looked_at_is_refused(bench: Bench, key: str, path: str, message: str) -> None:
+    """With the system's own reason; so is a folder that may not be entered, which root may."""
+    (bench.folder / "loop").symlink_to("loop")
+    table = key.format(path)
+    issue = bench.issue(table.replace("[platform]", PLATFORM) if "platform" in table else f"{PLATFORM}{table}\n")
+
+    assert "cannot be looked at: " in issue.message
+    assert message in issue.message.lower()
+
+
+def test_what_a_pack_calls_its_rules_cannot_steer_a_terminal(bench: Bench) -> None:
+    """They are listed where somebody misspells one."""
+    bench.write(
+        'description = "mine"\n[rule."\\u001b[31mred"]\nmetric = "success"\nstatistic = "proportion"\n', "mine.toml"
+    )
+    text = f'{PLATFORM}[rules]\npacks = ["default", "mine.toml"]\n[rules.change.COST]\nmargin_rel = 0.2\n'
+
+    assert all(issue.message.isprintable() for issue in bench.issues(text))
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    """An error is read on one screen."""
+    assert listed(tuple(f"r{n}" for n in range(22))).endswith("`r18`, `r19` and 2 more")
+    assert "`a`, `b`" == listed(("a", "b"))
+    assert "(hidden: it looks like a secret)" == listed(("phk_0123456789abcdef",))
 
 
 @pytest.mark.parametrize(

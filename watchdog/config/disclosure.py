@@ -14,6 +14,8 @@ from functools import lru_cache
 
 _LONGEST_VALUE = 60
 _LONGEST_NAME = 300
+# What a pack of somebody's own calls its rules is listed as well.
+_MOST_LISTED, _LONGEST_LISTED = 20, 40
 _SECRET_KEY_WORDS = ("token", "webhook", "secret", "password", "passwd", "credential", "apikey", "auth")
 _HOW_ALIKE = 0.7
 _CREDENTIAL = re.compile(
@@ -72,11 +74,11 @@ def shown(value: object) -> str:
             return "something else"
 
 
-def quoted(name: str) -> str:
+def quoted(name: str, longest: int = _LONGEST_NAME) -> str:
     """A name for a message, in backticks."""
     if looks_secret(name):
         return "(hidden: it looks like a secret)"
-    return f"`{_printable(name)[:_LONGEST_NAME]}`"
+    return f"`{_printable(name)[:longest]}`"
 
 
 def source_line(line: str) -> str | None:
@@ -92,7 +94,7 @@ def nearest(wrong: str, allowed: tuple[str, ...]) -> str | None:
 def did_you_mean(wrong: str, allowed: tuple[str, ...]) -> str:
     """`did you mean ...?`, or the empty string where nothing comes close."""
     close = nearest(wrong, allowed)
-    return f"did you mean `{close}`?" if close else ""
+    return f"did you mean {quoted(close, _LONGEST_LISTED)}?" if close else ""
 
 
 def unknown(what: str, wrong: str, allowed: tuple[str, ...], label: str) -> str:
@@ -107,8 +109,10 @@ def unknown(what: str, wrong: str, allowed: tuple[str, ...], label: str) -> str:
 
 
 def listed(names: tuple[str, ...]) -> str:
-    """Names in backticks, with commas."""
-    return ", ".join(f"`{name}`" for name in names)
+    """Names in backticks, with commas; of very many the first, and how many more."""
+    shown_names = ", ".join(quoted(name, _LONGEST_LISTED) for name in names[:_MOST_LISTED])
+    more = len(names) - _MOST_LISTED
+    return f"{shown_names} and {more} more" if more > 0 else shown_names
 
 
 def _shown_text(text: str) -> str:

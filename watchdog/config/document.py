@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import re
 import tomllib
 from collections import defaultdict
@@ -186,9 +187,10 @@ def _read(source: Traversable, file: str, hint: str) -> bytes:
 
 
 def _decode(raw: bytes, file: str) -> str:
+    # Some editors put a byte order mark in front, which TOML does not know; places are counted behind it.
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
-        # Some editors put a byte order mark in front, which TOML does not know.
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as exc:
         before = raw[: exc.start]
         line_start = before.rfind(b"\n") + 1

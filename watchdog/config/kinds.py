@@ -268,6 +268,20 @@ def text_of(value: object) -> str:
     return value
 
 
+def mode_of(path: Path) -> int | None:
+    """
+    What is at a path, as `os.stat` tells it; None where nothing is.
+
+    Raises: ValueError: it cannot be looked at: a name that is too long, a folder that may not be entered.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        raise ValueError(f"{quoted(str(path))} cannot be looked at: {exc.strerror or 'unknown reason'}") from None
+
+
 def _bound(closed: float | None, opened: float | None, otherwise: float) -> float:
     if closed is not None:
         return closed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta  # noqa: TC003 - pydantic reads the annotations at run time
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -21,6 +22,7 @@ from watchdog.config.kinds import (
     duration,
     flag,
     matching,
+    mode_of,
     regex,
     template,
     text,
@@ -77,7 +79,8 @@ def _existing_file() -> Kind:
 
     def parse(value: object, surroundings: Surroundings) -> Path:
         path = surroundings.folder / text_of(value)
-        if not path.is_file():
+        mode = mode_of(path)
+        if mode is None or not S_ISREG(mode):
             raise ValueError(f"there is no file {quoted(str(path))}")
         return path
 
@@ -89,7 +92,8 @@ def _some_file() -> Kind:
 
     def parse(value: object, surroundings: Surroundings) -> Path:
         path = surroundings.folder / text_of(value)
-        if path.is_dir():
+        mode = mode_of(path)
+        if mode is not None and S_ISDIR(mode):
             raise ValueError(f"{quoted(str(path))} is a folder")
         return path
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from stat import S_ISDIR
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from watchdog.config.disclosure import quoted, shown
-from watchdog.config.kinds import Kind, Surroundings, matching, text_of
+from watchdog.config.kinds import Kind, Surroundings, matching, mode_of, text_of
 from watchdog.config.secret import ALLOWED as SECRET_ALLOWED
 from watchdog.config.secret import PATTERN as SECRET_PATTERN
 from watchdog.config.secret import SecretRef
@@ -199,9 +200,10 @@ def _sqlite_address(address: str, folder: Path) -> str:
     if "?" in name or "#" in name:
         raise ValueError("options behind ? are not taken; the daemon sets its own")
     path = folder / name
-    if path.is_dir():
+    mode, folder_mode = mode_of(path), mode_of(path.parent)
+    if mode is not None and S_ISDIR(mode):
         raise ValueError(f"{quoted(str(path))} is a folder; name the file in it")
-    if not path.parent.is_dir():
+    if folder_mode is None or not S_ISDIR(folder_mode):
         raise ValueError(f"the folder {quoted(str(path.parent))} does not exist; create it first")
     return f"{_SQLITE}{path}"
 
