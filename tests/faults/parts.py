@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.faults import clocks, http_matrix, human, kills, late, slack_matrix, tcp
+from tests.faults import clocks, disk, http_matrix, human, kills, late, slack_matrix, tcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,5 +27,6 @@ PARTS: dict[str, Callable[[int, int | None], Iterable[Cell]]] = {
     "late": late.cells,
     "human": lambda seed, count: _some(human.cells(seed, count), seed, count),
     "clock": lambda seed, count: _some(clocks.cells(), seed, count),
+    "disk": lambda seed, count: _some(disk.cells(), seed, count),
     "kill": kills.cells,
 }

@@ -17,6 +17,7 @@ from tests.world import World
 from watchdog.core.incident import Recovery
 from watchdog.core.rollback import MOVING
 from watchdog.core.terms import Terms
+from watchdog.errors import StoreError
 from watchdog.jobs import diagnose
 from watchdog.store import outbox
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.platforms.hostile_server import Seen
     from watchdog.core.rules import RuleSet
+    from watchdog.store.database import Store
 
 STEP = 10 * SECOND
 # A full look as often as the daemon makes one; the actor and the sender have their turn in between.
@@ -44,6 +46,8 @@ class Story(ExitStack):
         settle: of the watchdog. rules: what judges; None for what judges in the other tests.
         began_at: when the bad version was promoted.
         on_step: called after each step of time, before anything else happens in it.
+        store_of: opens the database of an address.
+        store_may_fail: a round that the database breaks off is gone over, as the daemon's threads do.
         to_platform, to_slack: in front of what stands between, if anything does; from URL to URL.
     """
 
@@ -54,6 +58,8 @@ class Story(ExitStack):
     on_step: Callable[[Story], object] = lambda _: None
     to_platform: Callable[[str], str] = lambda url: url
     to_slack: Callable[[str], str] = lambda url: url
+    store_of: Callable[[str], Store] = kept_store
+    store_may_fail: bool = False
     steps: int = 0
 
     def __enter__(self) -> Self:
@@ -69,7 +75,7 @@ class Story(ExitStack):
             slack_timeout_s=self.timeout_s,
             terms=replace(BRISK, settle=self.settle),
             between=self.to_platform(self.platform.url),
-            store_of=kept_store,
+            store_of=self.store_of,
             **({} if self.rules is None else {"rules": self.rules}),  # type: ignore[arg-type]
             slack_between=f"{self.to_slack(self.slack.url)}/api/",
         )
@@ -112,9 +118,16 @@ class Story(ExitStack):
         self.steps += 1
         self.on_step(self)
         if self.steps % _STEPS_A_LOOK == 0:
-            world.look()
-            diagnose.run(world.deps, world.own_clock.now())
-        world.act()
+            self._round(world.look)
+            self._round(lambda: diagnose.run(world.deps, world.own_clock.now()))
+        self._round(world.act)
+
+    def _round(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except StoreError:
+            if not self.store_may_fail:
+                raise
 
     def rest(self, span: timedelta) -> None:
         """Time in which nobody looks at the platform, and only what waits has its turn."""

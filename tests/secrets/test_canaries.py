@@ -91,7 +91,8 @@ def journal() -> Iterator[Journal]:
 def everything(world: World, journal: Journal) -> dict[str, bytes]:
     """All that the watchdog wrote, what Slack was told, and what whoever may look at the metrics sees."""
     said = "\n".join(f"{m.text}\n{json.dumps(m.payload)}" for m in world.slack.messages()) if world.slack else ""
-    vitals = replace(WELL, failing=tuple(sorted(world.pulse.failing)))
+    failing = world.pulse.failing
+    vitals = replace(WELL, failing=tuple(sorted(failing)), blind_why=failing.get("detect", ""), sight_age_s=300.0)
     served = {path: page().body for path, page in Health(lambda: vitals, world.deps.store).pages().items()}
     assert b"promptwatch_incidents" in served["/metrics"]
     return {**files(world.folder, but=_THEIRS), **journal.written(), "Slack": said.encode(), **served}

@@ -63,14 +63,19 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
             "no tick has completed for 120 s\nthe first tick has not completed",
         ),
         (
-            replace(WELL, sight_age_s=None),
+            replace(WELL, sight_age_s=None, blind_why="no answer within 10 s"),
             "ok",
-            "promotions could not be looked for yet: the platform does not answer as it should",
+            "promotions could not be looked for yet: no answer within 10 s",
+        ),
+        (
+            replace(WELL, sight_age_s=300.0, blind_why="watch.db: the disk is full"),
+            "ok",
+            "promotions could not be looked for in the last 300 s: watch.db: the disk is full",
         ),
         (
             replace(WELL, sight_age_s=300.0),
             "ok",
-            "promotions could not be looked for in the last 300 s: the platform does not answer as it should",
+            "promotions could not be looked for in the last 300 s: the look at the history takes too long",
         ),
     ],
 )

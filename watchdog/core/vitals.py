@@ -83,7 +83,8 @@ class Vitals:
         scheduler_alive: whether the thread that begins looks is there.
         workers: the others.
         sight_age_s: since promotions were last looked for with success; None before the first time.
-        sight_patience_s: so long without, and the platform does not answer.
+        sight_patience_s: so long without, and nothing is guarded.
+        blind_why: why promotions could not be looked for the last time; empty where they could.
         failing: names of the stages that failed at the last look.
         took: how long looks took.
         overran: looks that took longer than the time between two of them.
@@ -104,6 +105,7 @@ class Vitals:
     took: Spread
     overran: int
     claims: int | None = None
+    blind_why: str = ""
 
 
 def why_dead(vitals: Vitals) -> str:
@@ -124,16 +126,14 @@ def why_dead(vitals: Vitals) -> str:
 
 def why_not_ready(vitals: Vitals) -> tuple[str, ...]:
     """Why nothing is guarded yet, or not now, as far as the process and the platform go; empty when all is well."""
-    found = [why] if (why := why_dead(vitals)) else []
+    found = [dead] if (dead := why_dead(vitals)) else []
+    why = vitals.blind_why or "the look at the history takes too long"
     if vitals.look_age_s is None:
         found.append("the first tick has not completed")
     elif vitals.sight_age_s is None:
-        found.append("promotions could not be looked for yet: the platform does not answer as it should")
+        found.append(f"promotions could not be looked for yet: {why}")
     elif vitals.sight_age_s > vitals.sight_patience_s:
-        found.append(
-            f"promotions could not be looked for in the last {vitals.sight_age_s:.0f} s: the platform does not answer "
-            "as it should"
-        )
+        found.append(f"promotions could not be looked for in the last {vitals.sight_age_s:.0f} s: {why}")
     return tuple(found)
 
 

@@ -151,6 +151,7 @@ class Schedule:
             took=pulse.took,
             overran=pulse.overran,
             claims=deps.claims.held(),
+            blind_why=pulse.failing.get("detect", ""),
         )
 
     def _worker(self, name: str, thread: threading.Thread, at_s: float) -> Worker:
