@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import postgres as servers
+from tests.memory import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Thousands of small worlds come and go; to look for cycles less often saves a tenth of the time.
 gc.set_threshold(100_000, 50, 50)
+
+# A commit waits for the disk, and tests make very many. Removed again as soon as a test has passed.
+if MEMORY is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.memory import MEMORY
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# A file there is memory.
-MEMORY = Path("/dev/shm")  # noqa: S108 - in a folder of its own
 
 
 @dataclass
@@ -39,5 +38,5 @@ class Cell:
     play: Callable[[Path], Outcome]
 
     def run(self) -> Outcome:
-        with tempfile.TemporaryDirectory(prefix="faults-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        with tempfile.TemporaryDirectory(prefix="faults-", dir=MEMORY) as folder:
             return self.play(Path(folder))

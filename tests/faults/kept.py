@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.faults.cell import MEMORY
+from tests.memory import MEMORY
 from watchdog.store.database import Store
 from watchdog.store.tables import metadata
 
@@ -46,7 +46,7 @@ def kept_store(url: str) -> Store:
 
 
 def _made() -> Store:
-    folder = Path(tempfile.mkdtemp(prefix="faults-store-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="faults-store-", dir=MEMORY))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     address = f"sqlite:///{folder / 'watch.db'}"
     made = Store(address)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from tests.memory import MEMORY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -25,7 +27,6 @@ LONGEST_S = 5.0
 _LONGEST_WALL_S = 90.0
 # What the process may grow by, over all cases.
 MOST_MIB = 400
-MEMORY = Path("/dev/shm")  # noqa: S108 - in a folder of its own
 
 
 class HangError(BaseException):
@@ -56,7 +57,7 @@ class Tally:
 def run(part: str, room: Callable[[Path], AbstractContextManager[Room]], *, seed: int, first: int, count: int) -> Tally:
     """Cases `first` up to `first + count`; each is the same whatever was before it."""
     tally = Tally()
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as name, room(Path(name)) as opened:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name, room(Path(name)) as opened:
         grown = _megabytes()
         for i in range(first, first + count):
             luck = random.Random(f"{seed}:{part}:{i}")  # noqa: S311 - to be told again, not to be secret

@@ -16,11 +16,10 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+from tests.memory import MEMORY
 from tests.simulation.invariants import aftermath, false_reverts, violations
 from tests.simulation.simulation import Setting, Simulation
 
-# A file there is memory, and survives the daemon's deaths all the same.
-MEMORY = Path("/dev/shm")  # noqa: S108 - in a folder of its own
 _CHUNK_DAYS = 73.0
 
 
@@ -59,7 +58,7 @@ def main() -> int:
 
 def story(setting: Setting) -> tuple[list[str], Counter[str]]:
     """Returns: what did not hold, and what happened how often."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         simulation = Simulation(setting, Path(folder))
         simulation.run()
         after = aftermath(simulation)

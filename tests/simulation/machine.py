@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
+from tests.memory import MEMORY
 from tests.simulation.faults import Fault, Weather
 from tests.simulation.invariants import Aftermath, at_any_time, standing
 from tests.simulation.people import KINDS
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from watchdog.jobs.deps import Deps
 
 _PROMPTS = 2
-_MEMORY = Path("/dev/shm")  # noqa: S108 - in folders of their own
 _PACKS = (("default",), ("strict",), ("default", "latency-guard"))
 _OVER = frozenset(state for state, following in TRANSITIONS.items() if not following)
 _WHO = ("ana", "bob")
@@ -94,7 +94,7 @@ class Organisation(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
         (self.folder / "simulation-1.db").write_bytes(empty_database())
         self.switch: tuple[Thrown, ...] = ()
         setting = Setting(seed=1, prompts=_PROMPTS, days=30.0, wrap=self._wrapped)
