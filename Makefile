@@ -32,7 +32,7 @@ battery: $(VENV)/dev.stamp  ## take each safety line out, and see that a test no
 	@$(BIN)/python -m tests.mutants
 	@$(BIN)/python -m pytest tests/crash tests/acceptance/test_killed_demo.py --whole
 	@$(BIN)/python -m tests.simulation --seed 1 --prompt-years 20
-	@for part in http pairs slack tcp late human clock kill; do $(BIN)/python -m tests.faults --part $$part --seed 1 || exit 1; done
+	@for part in http pairs slack tcp late human clock disk kill; do $(BIN)/python -m tests.faults --part $$part --seed 1 || exit 1; done
 	@$(BIN)/python -m tests.replicas --count 2000 --stories 12 --seed 1
 	@$(BIN)/python -m tests.replicas --count 200 --stories 8 --seed 4 --apart
 	@$(BIN)/python -m tests.simulation.stories --count 300

@@ -45,7 +45,8 @@ def test_whatever_a_call_does_there_is_one_revert_or_a_human_is_called(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("part", "count"), [("http", 2), ("pairs", 1), ("slack", 2), ("tcp", 1), ("late", 2), ("human", 2), ("clock", 1)]
+    ("part", "count"),
+    [("http", 2), ("pairs", 1), ("slack", 2), ("tcp", 1), ("late", 2), ("human", 2), ("clock", 1), ("disk", 2)],
 )
 def test_a_cut_of_the_battery_holds(part: str, count: int) -> None:
     """Drawn from a seed; the name of what did not hold plays it again."""
