@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from threading import Event
 
 
+# It goes on while the machine sleeps, as everybody else's time does; where a system has none, the next best.
+_GOES_ON = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def elapsed_s() -> float:
+    """Seconds since an arbitrary start, by a clock that nobody sets and that a suspended machine does not stop."""
+    return time.monotonic() if _GOES_ON is None else time.clock_gettime(_GOES_ON)
+
+
 class Clock(Protocol):
     """Time as the program sees it. All seconds are seconds of this clock."""
 
@@ -38,7 +47,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return elapsed_s()
 
     def wait(self, event: Event, seconds: float) -> bool:
         return event.wait(max(0.0, seconds))
@@ -64,7 +73,7 @@ class ScaledClock:
         return self.origin + timedelta(seconds=(time.time() - self.origin.timestamp()) * self.speed)
 
     def monotonic(self) -> float:
-        return time.monotonic() * self.speed
+        return elapsed_s() * self.speed
 
     def wait(self, event: Event, seconds: float) -> bool:
         return event.wait(max(0.0, seconds) / self.speed)

@@ -83,6 +83,7 @@ def test_a_literal_secret_is_refused_and_not_repeated(bench: Bench, text: str) -
         "xapp-1-A0123456789-0123",
         "https://hooks.slack.com/services/T0/B0/abc",
         "ghp_0123456789abcdefghijklmnopqrstuvwxyz",
+        "ghr_abcdefghijklmnopqrstuvwxyzabcdefghij",
         "sk-lf-01234567-89ab-cdef-0123-456789abcdef",
     ],
 )
@@ -106,7 +107,17 @@ def test_a_token_where_a_name_belongs_is_refused(bench: Bench, key: str, token: 
 
 
 @pytest.mark.parametrize(
-    "name", ["sk-product-descriptions-2026-11-26", "phk_summary", "xoxo-cards-for-valentines", "ghp_short", "pk-9"]
+    "name",
+    [
+        "sk-product-descriptions-2026-11-26",
+        "phk_summary",
+        "phk_summarizecustomerletters",
+        "xoxo-cards-for-valentines-v2",
+        "foxoxen-2026-11-26",
+        "boxoxo.template.v1.0",
+        "ghp_short",
+        "pk-9",
+    ],
 )
 def test_a_name_that_only_begins_like_a_token_is_taken(bench: Bench, name: str) -> None:
     """A prompt cannot be renamed for our sake."""

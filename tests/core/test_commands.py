@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 import pytest
 
 from tests.builders import MINUTE, SECOND, T0, incident
 from watchdog.core.commands import Answer, Command, CommandKind, Do, Outcome, Standing, decide, expired
 from watchdog.core.rollback import TRANSITIONS, Event, SagaState
-
-if TYPE_CHECKING:
-    from datetime import timedelta
 
 _S, _K = SagaState, CommandKind
 APPROVED, CANCELLED = Event.APPROVED, Event.CANCELLED
@@ -149,18 +146,20 @@ def test_an_undo_is_not_undone(state: SagaState) -> None:
 
 @pytest.mark.parametrize("kind", list(_K))
 @pytest.mark.parametrize(
-    ("waited", "late"), [(60 * MINUTE, False), (60 * MINUTE + SECOND, True), (-60 * MINUTE, False)]
+    ("waited", "late"),
+    [(60 * MINUTE, False), (60 * MINUTE + SECOND, True), (-60 * MINUTE, False), (-60 * MINUTE - SECOND, True)],
 )
 def test_what_would_change_production_counts_for_an_hour(kind: CommandKind, waited: timedelta, late: bool) -> None:
     """A daemon that comes back the next day does not revert by a word that nobody remembers; what stops it is heard."""
     asked = Command(id="c1", kind=kind, subject="i1", by="ana", requested_at=T0)
 
-    found = expired(asked, T0 + waited)
+    found = expired(asked, waited)
 
     assert (late and kind in (_K.APPROVE, _K.UNDO)) == (found is not None)
     if found is not None:
         assert STALE is found.outcome
         assert "asked for at 2026-11-20 12:00:00 UTC, 1 h" in found.text
+        assert ("ahead of our clock" in found.text) == (waited < timedelta(0))
         assert "Nothing was changed; ask again" in found.text
 
 

@@ -1,16 +1,19 @@
 """
 The disk of the database is full, or cannot be written any more, from one write of a story on: SQLite itself is told to
-grow no further, or to write nothing. Then it is as before, and the story must end as if nothing had happened.
+grow no further, or to write nothing, or a commit fails. Then it is as before, and the story must end as if nothing had
+happened.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from tests.faults.cell import Cell, Outcome
 from tests.faults.invariants import Expected, last_word, own, violations
@@ -20,22 +23,22 @@ from watchdog.store.database import Store
 from watchdog.store.engine import LOOKS_ONLY
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
     from pathlib import Path
 
     from sqlalchemy import Connection
 
-# A story without trouble has some more of them.
-_WRITES = 60
+# A story without trouble has so many.
+_WRITES = 54
 _AS_MANY_AS_THERE_ARE = 1_000_000_000
 
 
 class Ill(Enum):
-    """What SQLite is told by a pragma, and what that is in real life."""
+    """What SQLite is told by a pragma; a commit that fails is raised by us, for no pragma makes one."""
 
     FULL = "PRAGMA max_page_count = 1"  # as large as it is, and no larger
     UNWRITABLE = "PRAGMA query_only = 1"
+    UNCOMMITTED = "SELECT 1"
 
     @property
     def cure(self) -> str:
@@ -124,6 +127,7 @@ class Disk:
         event.listen(made._engine, "checkout", self._taken)
         event.listen(made._engine, "begin", self._begun)
         event.listen(made._engine, "handle_error", self._failed)
+        event.listen(made._engine, "commit", self._commits)
         return made
 
     def _taken(self, connection: sqlite3.Connection, *_: object) -> None:
@@ -137,6 +141,11 @@ class Disk:
             self.ill_at = self.since
             connection.exec_driver_sql(self.draw.ill.value)
         self.writes += 1
+
+    def _commits(self, _: Connection) -> None:
+        if self.is_ill and self.draw.ill is Ill.UNCOMMITTED:
+            self.failures += 1
+            raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
 
     def _failed(self, _: object) -> None:
         self.failures += 1

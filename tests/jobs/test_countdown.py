@@ -23,7 +23,7 @@ from watchdog.core.terms import Terms
 from watchdog.core.watch import WatchState
 from watchdog.jobs import countdown, ingest
 from watchdog.jobs.cancelling import cancel
-from watchdog.store import holds, journal
+from watchdog.store import holds, incidents, journal
 from watchdog.store.events import history
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ def test_a_countdown_that_nobody_stops_reverts_once(counting: World) -> None:
     assert (SagaState.DONE, Recovery.VERIFYING) == (counting.incident.state, counting.incident.recovery)
     assert any("Nobody stopped the countdown" in text for text in counting.said())
     assert 1 == len(counting.roots())
+    with counting.store.read() as connection:
+        begun = incidents.reverts_since(connection, counting.clock.now() - MINUTE)
+    assert [counting.incident.begun_at] == list(begun)
 
 
 def test_an_approval_makes_it_at_once(counting: World) -> None:

@@ -219,9 +219,16 @@ LINES = (
     Line(
         name="an approval counts for an hour",
         file="jobs/commands.py",
-        line="    if (late := expired(command, now)) is not None:\n        return late\n",
+        line="    if (late := expired(command, commands.waited(connection, command, now))) is not None:\n        return late\n",
         instead="",
         tests=_COMMANDS,
+    ),
+    Line(
+        name="a revert at the end of a countdown counts for the guards",
+        file="jobs/advance.py",
+        line="why=why, begun_at=begun_at)",
+        instead="why=why)",
+        tests=("tests/jobs/test_countdown.py",),
     ),
     Line(
         name="the guards go by a clock that nobody sets",
@@ -305,7 +312,7 @@ LINES = (
     Line(
         name="the end of the lease, by the database's clock",
         file="store/claims.py",
-        line="        type_coerce(claims.c.lease_until, BigInteger) > _now(),\n",
+        line="        type_coerce(claims.c.lease_until, BigInteger) > database_time(),\n",
         instead="",
         tests=_CLAIMS,
     ),
@@ -319,7 +326,7 @@ LINES = (
     Line(
         name="only what is free is taken",
         file="store/claims.py",
-        line="                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped), until <= _now())\n",
+        line="                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped), until <= database_time())\n",
         instead="                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped))\n",
         tests=_CLAIMS,
     ),

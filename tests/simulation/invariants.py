@@ -160,7 +160,9 @@ def _no_more_than_the_guards_allow(after: Aftermath) -> Iterator[str]:
     """By when they were opened: what one intent allows may be sent later. What people asked for is not rationed."""
     limits = after.simulation.terms.limits
     automatic = (i for i in (after.incident_of(e) for e in after.own) if i is not None and not i.asked_by)
-    opened = sorted((i.begun_at, i.saga.prompt_id) for i in automatic if i.begun_at is not None)
+    begun = [(i.begun_at, i.saga.prompt_id) for i in automatic]
+    yield from (f"a revert of {prompt} that no guard counts" for at, prompt in begun if at is None)
+    opened = sorted((at, prompt) for at, prompt in begun if at is not None)
     for at, prompt_id in opened:
         for span, most, of in (
             (HOUR, limits.per_hour, None),

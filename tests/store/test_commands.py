@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,7 +87,10 @@ def test_a_command_comes_back_as_it_went_in_and_with_its_answer(any_store: Store
     with any_store.write() as connection:
         commands.ask(connection, first)
         commands.ask(connection, second)
-        assert (first, second) == commands.waiting(connection)
+        asked = commands.waiting(connection)
+        # When it was asked for is told by the database where that is shared.
+        first, second = (replace(c, requested_at=a.requested_at) for c, a in zip((first, second), asked, strict=True))
+        assert (first, second) == asked
         assert commands.take(connection, first, T0 + MINUTE)
         commands.answer(connection, first, Outcome.STALE, "already reverted")
         commands.answer(connection, first, Outcome.DONE, "never changed after that")
@@ -182,6 +186,21 @@ def test_reverts_that_a_human_asked_for_do_not_count_for_the_guards(any_store: S
         assert () == incidents.reverts_since(connection, T0)
 
 
+def test_how_long_a_command_waits_is_told_by_one_clock(any_store: Store) -> None:
+    """That of the database where it is shared by machines whose clocks may differ; else of the only one there is."""
+    asked = Command(id="c1", kind=CommandKind.APPROVE, subject="i1", by="ana", requested_at=T0)
+    with any_store.write() as connection:
+        commands.ask(connection, asked)
+        (found,) = commands.waiting(connection)
+        waited = commands.waited(connection, found, T0 + 5 * MINUTE)
+
+    if any_store.is_shared:
+        assert timedelta(0) <= waited < MINUTE
+        assert abs(found.requested_at - datetime.now(UTC)) < MINUTE
+    else:
+        assert (5 * MINUTE, T0) == (waited, found.requested_at)
+
+
 def test_incidents_of_the_released_schema_go_on(tmp_path: Path) -> None:
     """Migrated from 0003 with a row that is held: it counts down to nothing, and can be approved."""
     url = f"sqlite:///{tmp_path / 'watch.db'}"
@@ -212,7 +231,7 @@ def test_incidents_of_the_released_schema_go_on(tmp_path: Path) -> None:
 
     with store.write() as connection:
         (standing,) = incidents.all_incidents(connection)
-        assert (SagaState.HELD, "", "", None, None, "", T0, None) == (
+        assert (SagaState.HELD, "", "", None, None, "", T0, T0) == (
             standing.state,
             standing.asked_by,
             standing.saga.undo_of,
@@ -222,6 +241,10 @@ def test_incidents_of_the_released_schema_go_on(tmp_path: Path) -> None:
             standing.tripped_at,
             standing.begun_at,
         )
+        sent = tables.incidents.update().values(state="done", attempt=1)
+        connection.execute(sent)
+        assert (T0,) == incidents.reverts_since(connection, T0)  # it cools down as it did
+        connection.execute(sent.values(state="held", attempt=0))
         assert incidents.record(connection, standing, Event.APPROVED, at=T0, why="approved by ana", asked_by="ana")
         assert () == commands.waiting(connection)
         assert () == holds.in_force(connection, T0)

@@ -28,7 +28,8 @@ _CREDENTIAL = re.compile(
 )
 # Shapes that nothing else has: what is refused for them has no other way in, as a prompt's name has not.
 _TOKEN = re.compile(
-    r"""phk_[0-9a-z]{16} | xox[a-z]+[.-](?=[^0-9]*[0-9])[0-9a-z.-]{10} | xapp-[0-9]-[0-9a-z-]{10}
+    r"""\bphk_(?=[a-z]*[0-9])[0-9a-z]{16} | \bxox[abceprs][.-](?=[a-z.-]*[0-9])[0-9a-z.-]{10}
+      | \bxapp-[0-9]-[0-9a-z-]{10}
       | \bgh[oprsu]_[0-9a-z]{30} | \bsk-lf-[0-9a-f-]{30} | hooks\.slack\.com/services/[0-9a-z]""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -36,7 +37,7 @@ _TOKEN = re.compile(
 
 def looks_secret(text: str) -> bool:
     """Whether the text may hold a credential. Errs on the side of yes."""
-    return _CREDENTIAL.search(text) is not None
+    return _CREDENTIAL.search(text) is not None or holds_token(text)
 
 
 def holds_token(text: str) -> bool:

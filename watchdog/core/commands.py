@@ -107,17 +107,19 @@ class Answer:
     text: str
 
 
-def expired(command: Command, now: datetime) -> Answer | None:
+def expired(command: Command, waited: timedelta) -> Answer | None:
     """
     What would change production, and was asked for so long ago that it may not be meant any more; None where it counts.
+
+    Args:
+        waited: for somebody to execute it; < 0 where a clock was set back since, and nobody knows how long it was.
     """
-    waited = now - command.requested_at
-    if command.kind not in CHANGING or waited <= COUNTS_FOR:
+    if command.kind not in CHANGING or -COUNTS_FOR <= waited <= COUNTS_FOR:
         return None
-    at = words.clock_time(command.requested_at)
+    how = f"{words.duration(abs(waited))} {'ago' if waited > timedelta(0) else 'ahead of our clock, which was set'}"
     return _stale(
-        f"asked for at {at}, {words.duration(waited)} ago by this daemon's clock; it counts for "
-        f"{words.duration(COUNTS_FOR)}. Nothing was changed; ask again if you still want it"
+        f"asked for at {words.clock_time(command.requested_at)}, {how}; it counts for {words.duration(COUNTS_FOR)}. "
+        "Nothing was changed; ask again if you still want it"
     )
 
 

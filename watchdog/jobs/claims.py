@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
+from watchdog.clock import elapsed_s
 from watchdog.errors import ClaimLost, SchemaTooNew
 from watchdog.jobs import blocked
 from watchdog.store import claims as rows
@@ -206,23 +206,23 @@ class Shared:
         return self._lease.look_s
 
     def held(self) -> int | None:
-        now_s = time.monotonic()
+        now_s = elapsed_s()
         with self._lock:
             return sum(now_s < held.until_s for held in self._held.values())
 
     def ours(self, item: str) -> bool:
         held = self._held.get(item)
-        return held is not None and time.monotonic() < held.until_s
+        return held is not None and elapsed_s() < held.until_s
 
     def lasts(self, item: str) -> bool:
         held = self._held.get(item)
-        return held is not None and held.until_s - time.monotonic() > self._lease.request_s + self._lease.margin_s
+        return held is not None and held.until_s - elapsed_s() > self._lease.request_s + self._lease.margin_s
 
     @contextmanager
     def on(self, item: str) -> Iterator[None]:
         with self._lock:
             held = self._held.get(item)
-            if held is None or time.monotonic() >= held.until_s:
+            if held is None or elapsed_s() >= held.until_s:
                 raise ClaimLost(f"{item}: this replica has no claim on it")
             held.busy += 1
         try:
@@ -246,7 +246,7 @@ class Shared:
     def look(self, deps: Deps) -> int:
         since = deps.clock.now() - _FRESH
         lease = timedelta(seconds=self._lease.length_s)
-        asked_s = time.monotonic()
+        asked_s = elapsed_s()
         due = self._renewed_s is None or asked_s - self._renewed_s >= self._lease.renew_s
         with self._store.claiming() as connection:
             found = current_revision(connection)
@@ -308,7 +308,7 @@ class Shared:
         missing = [item for item in wanted if item not in self._held]
         if room <= 0 or not missing:
             return
-        asked_s = time.monotonic()
+        asked_s = elapsed_s()
         length = timedelta(seconds=self._lease.length_s)
         with self._store.claiming() as connection:
             taken, stopped = rows.take(connection, self._id, missing, room, length, frozen=2 * length)

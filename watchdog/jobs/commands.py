@@ -53,9 +53,9 @@ def run(deps: Deps, now: datetime) -> int:
     changed = holding.follow_switches(deps, now)
     with deps.store.read() as connection:
         waiting = commands.waiting(connection)
-    if not deps.claims.ours(COMMANDS):
-        # Another replica is about to; where it is dead or stopped, nobody waits for the end of its lease.
-        waiting = tuple(command for command in waiting if now - command.requested_at >= _OTHERS_TURN)
+        if not deps.claims.ours(COMMANDS):
+            # Another replica is about to; where it is dead or stopped, nobody waits for the end of its lease.
+            waiting = tuple(c for c in waiting if commands.waited(connection, c, now) >= _OTHERS_TURN)
     return changed + sum(_one(deps, command, now) for command in waiting)
 
 
@@ -118,7 +118,7 @@ def _items(deps: Deps, command: Command) -> list[str]:
 def _execute(deps: Deps, connection: Connection, command: Command, now: datetime) -> Answer:
     if command.kind not in _OF_INCIDENTS:
         return holding.execute(deps, connection, command, now)
-    if (late := expired(command, now)) is not None:
+    if (late := expired(command, commands.waited(connection, command, now))) is not None:
         return late
     incident = incidents.find_incident(connection, command.subject)
     if incident is None:

@@ -192,6 +192,7 @@ def _stage(pulse: Pulse, name: str, work: Callable[[], int]) -> None:
     except Exception as exc:
         # The outermost frame of a job: one stage's bug must not stop the others, and must be seen.
         log.exception("a stage failed unexpectedly", extra={"action": f"{name}_failed"})
-        pulse.failing[name] = f"{type(exc).__name__}: {exc}"
+        # What it says may be anybody's words, and health pages and notices show this.
+        pulse.failing[name] = f"a mistake in this program ({type(exc).__name__}); its log has it"
     else:
         pulse.failing.pop(name, None)

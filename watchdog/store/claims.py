@@ -121,7 +121,7 @@ def _verify(connection: Connection, claim: Claim) -> None:
         claims.c.item == claim.item,
         claims.c.owner == claim.owner,
         claims.c.token == claim.token,
-        type_coerce(claims.c.lease_until, BigInteger) > _now(),
+        type_coerce(claims.c.lease_until, BigInteger) > database_time(),
         text("(SELECT version_num FROM alembic_version) = :head").bindparams(head=HEAD),
     )
     if connection.execute(query.with_for_update(of=claims)).first() is None:
@@ -130,9 +130,10 @@ def _verify(connection: Connection, claim: Claim) -> None:
 
 def see(connection: Connection, replica_id: str, name: str) -> None:
     """This replica lives."""
-    row = insert_on(connection.dialect.name)(replicas).values(id=replica_id, name=name, since_at=_now(), seen_at=_now())
-    connection.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": _now()}))
-    long_ago = type_coerce(replicas.c.seen_at, BigInteger) < _now() - _FORGOTTEN // _US
+    now = database_time()
+    row = insert_on(connection.dialect.name)(replicas).values(id=replica_id, name=name, since_at=now, seen_at=now)
+    connection.execute(row.on_conflict_do_update(index_elements=["id"], set_={"seen_at": now}))
+    long_ago = type_coerce(replicas.c.seen_at, BigInteger) < now - _FORGOTTEN // _US
     connection.execute(delete(replicas).where(long_ago))
 
 
@@ -145,7 +146,7 @@ def leave(connection: Connection, replica_id: str) -> None:
 
 def live(connection: Connection, within: timedelta) -> int:
     """How many replicas were seen lately."""
-    lately = type_coerce(replicas.c.seen_at, BigInteger) > _now() - within // _US
+    lately = type_coerce(replicas.c.seen_at, BigInteger) > database_time() - within // _US
     return int(connection.execute(select(func.count()).select_from(replicas).where(lately)).scalar_one())
 
 
@@ -191,7 +192,7 @@ def renew(connection: Connection, owner: str, lease: timedelta) -> set[str]:
     """
     mine = (
         select(claims.c.item)
-        .where(claims.c.owner == owner, type_coerce(claims.c.lease_until, BigInteger) > _now())
+        .where(claims.c.owner == owner, type_coerce(claims.c.lease_until, BigInteger) > database_time())
         # One that a transaction holds is prolonged the next time; the lease outlasts any transaction.
         .with_for_update(skip_locked=True)
         .cte("mine")
@@ -199,7 +200,7 @@ def renew(connection: Connection, owner: str, lease: timedelta) -> set[str]:
     prolonged = (
         update(claims)
         .where(claims.c.item == mine.c.item)
-        .values(lease_until=_now() + lease // _US)
+        .values(lease_until=database_time() + lease // _US)
         .returning(claims.c.item)
     )
     return set(connection.execute(prolonged).scalars())
@@ -208,7 +209,7 @@ def renew(connection: Connection, owner: str, lease: timedelta) -> set[str]:
 def owned(connection: Connection, owner: str) -> dict[str, int]:
     """Token by item, of all that are this replica's at this moment."""
     query = select(claims.c.item, claims.c.token).where(
-        claims.c.owner == owner, type_coerce(claims.c.lease_until, BigInteger) > _now()
+        claims.c.owner == owner, type_coerce(claims.c.lease_until, BigInteger) > database_time()
     )
     return {row.item: row.token for row in connection.execute(query)}
 
@@ -243,8 +244,8 @@ def take(
         while len(taken) < most:
             until = type_coerce(claims.c.lease_until, BigInteger)
             free = (
-                select(claims.c.item, claims.c.owner, (_now() - until).label("since_us"))
-                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped), until <= _now())
+                select(claims.c.item, claims.c.owner, (database_time() - until).label("since_us"))
+                .where(claims.c.item.in_(chunk), claims.c.item.not_in(stopped), until <= database_time())
                 .limit(most - len(taken))
                 .with_for_update(skip_locked=True)
             )
@@ -257,7 +258,7 @@ def take(
                     stopped.append(row.item)
                     continue
                 mine = update(claims).where(claims.c.item == row.item)
-                lease_until = _now() + lease // _US
+                lease_until = database_time() + lease // _US
                 values: dict[str, Any] = {"owner": owner, "token": claims.c.token + 1, "lease_until": lease_until}
                 token = connection.execute(mine.values(**values).returning(claims.c.token)).scalar_one()
                 taken.append(Claim(item=row.item, owner=owner, token=token, taken_from=row.owner))
@@ -274,10 +275,10 @@ def give_up(connection: Connection, owner: str, items: Iterable[str]) -> None:
 def all_replicas(connection: Connection) -> tuple[Replica, ...]:
     """Those of the last day, by name; each with what it has a claim on now. PostgreSQL only."""
     held: dict[str, list[str]] = {}
-    running = type_coerce(claims.c.lease_until, BigInteger) > _now()
+    running = type_coerce(claims.c.lease_until, BigInteger) > database_time()
     for row in connection.execute(select(claims.c.owner, claims.c.item).where(running)):
         held.setdefault(row.owner, []).append(row.item)
-    age = (_now() - type_coerce(replicas.c.seen_at, BigInteger)).label("age_us")
+    age = (database_time() - type_coerce(replicas.c.seen_at, BigInteger)).label("age_us")
     rows = connection.execute(select(replicas, age).order_by(replicas.c.name, replicas.c.since_at))
     return tuple(
         Replica(
@@ -311,7 +312,7 @@ def _try_lock(connection: Connection, item: str) -> bool:
     return bool(found.scalar_one())
 
 
-def _now() -> ColumnElement[int]:
+def database_time() -> ColumnElement[int]:
     """The database's time as the tables hold it. Not `now()`, which stands still in a transaction."""
     return cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import BigInteger, insert, select, type_coerce, update
 
 from watchdog.core.commands import Command, CommandKind, Outcome
+from watchdog.store.claims import database_time
 from watchdog.store.tables import commands
 
 if TYPE_CHECKING:
@@ -14,14 +16,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-
+_US = timedelta(microseconds=1)
 # Put together once: to put a statement together takes longer than to execute it.
 _ALL = select(commands).order_by(commands.c.seq)
 _WAITING = _ALL.where(commands.c.executed_at.is_(None))
 
 
 def ask(connection: Connection, command: Command) -> None:
-    """Record what somebody wants."""
+    """Record what somebody wants; when is told by the database where several machines share it."""
+    at: Any = database_time() if connection.dialect.name == "postgresql" else command.requested_at
     connection.execute(
         insert(commands).values(
             id=command.id,
@@ -29,7 +32,7 @@ def ask(connection: Connection, command: Command) -> None:
             subject=command.subject,
             arguments=dict(command.arguments),
             by_whom=command.by,
-            requested_at=command.requested_at,
+            requested_at=at,
             executed_at=None,
         )
     )
@@ -38,6 +41,21 @@ def ask(connection: Connection, command: Command) -> None:
 def waiting(connection: Connection) -> tuple[Command, ...]:
     """What nobody executed yet, in the order in which it was asked for."""
     return _read(connection, _WAITING)
+
+
+def waited(connection: Connection, command: Command, now: datetime) -> timedelta:
+    """
+    How long nobody has executed it, by the clock that told when it was asked for.
+
+    Args:
+        now: by ours.
+
+    Returns: < 0 where our clock was set back since.
+    """
+    if connection.dialect.name != "postgresql":
+        return now - command.requested_at
+    asked = select(type_coerce(commands.c.requested_at, BigInteger)).where(commands.c.id == command.id)
+    return connection.execute(select(database_time() - asked.scalar_subquery())).scalar_one() * _US
 
 
 def take(connection: Connection, command: Command, at: datetime) -> bool:

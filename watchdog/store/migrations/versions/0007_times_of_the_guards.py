@@ -14,5 +14,5 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("incidents", sa.Column("tripped_at", sa.BigInteger(), nullable=True))
     op.add_column("incidents", sa.Column("begun_at", sa.BigInteger(), nullable=True))
-    # Nothing better is known of these.
-    op.execute("UPDATE incidents SET tripped_at = opened_at, begun_at = intended_at")
+    # Nothing better is known of these; the oldest do not even say when they were begun.
+    op.execute("UPDATE incidents SET tripped_at = opened_at, begun_at = COALESCE(intended_at, opened_at)")
