@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from watchdog.embedded.slack_workspace import Message
 
 HUMAN = "needs a human"
+REPEAT = "possible repeat"
 RECOVERED = "recovered on"
 
 
@@ -32,6 +33,7 @@ class Expected:
         unconfirmed: the pointer shows the past for longer than anybody waits, and so a human may be told although it
             was reverted.
         calls_hidden: the platform said that there were none, so some of them may never have been counted.
+        repeats: the history of Slack may not be readable, and a message may come again, if it says so.
         root_stays: Slack lets nobody change the thread's first message; its last reply has the last word then.
     """
 
@@ -39,6 +41,7 @@ class Expected:
     twice: bool = False
     calls_hidden: bool = False
     unconfirmed: bool = False
+    repeats: bool = False
     root_stays: bool = False
 
 
@@ -46,7 +49,7 @@ def violations(story: Story, expected: Expected) -> list[str]:
     """One sentence each; empty where everything holds."""
     checks = (
         _one_promotion(story, expected),
-        _one_thread(story),
+        _unmarked_repeats(story) if expected.repeats else _one_thread(story),
         _last_word(story, expected),
         _counted(story, expected),
     )
@@ -108,6 +111,16 @@ def _one_thread(story: Story) -> Iterator[str]:
         yield f"{n} threads in Slack"
     keys = Counter(key_of(m) for m in story.world.slack.messages() if key_of(m) is not None)
     yield from (f"{n} messages with the key {key}" for key, n in keys.items() if n > 1)
+
+
+def _unmarked_repeats(story: Story) -> Iterator[str]:
+    messages: dict[str, list[str]] = {}
+    for message in story.world.slack.messages():
+        messages.setdefault(key_of(message) or message.ts, []).append(message.text)
+    for key, texts in messages.items():
+        # An update of the first one may have taken its remark over.
+        if any(REPEAT not in text for text in texts[1:]) and not any(REPEAT in text for text in texts):
+            yield f"{key} came again, and does not say so"
 
 
 def _last_word(story: Story, expected: Expected) -> Iterator[str]:

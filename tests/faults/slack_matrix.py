@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMES: dict[str, int | None] = {"first": 1, "twice": 2, "always": None}
-_REPEAT = "possible repeat"
 _HOUR = timedelta(hours=1)
 _IMPATIENT_S = 1.0
 # After the promotion, as without any trouble: Slack must not keep production waiting.
@@ -84,9 +83,8 @@ def play(folder: Path, planned: Sequence[Plan]) -> Outcome:
         blind = any(p.method in _LOOKED for p in planned)
         # A token that is good for posting is not refused for changing; should it be, the thread has the news.
         unchanged = any(p.method == "chat.update" and p.trouble is Trouble.BAD_TOKEN for p in planned)
-        expected = Expected(root_stays=unchanged and TIMES[planned[0].times] is None)
-        found = [v for v in violations(story, expected) if not ((doubled or blind) and _of_doubles(v))]
-        found += [] if doubled else _unmarked_repeats(story)
+        expected = Expected(root_stays=unchanged and TIMES[planned[0].times] is None, repeats=blind and not doubled)
+        found = [v for v in violations(story, expected) if not (doubled and _of_doubles(v))]
         found += [] if over(story) else [f"it came to no end; {story.waiting()} notices are still waiting"]
         found += _late(story) + _out_of_order(story)
         outcome = Outcome(found)
@@ -99,17 +97,6 @@ def play(folder: Path, planned: Sequence[Plan]) -> Outcome:
 
 def _of_doubles(violation: str) -> bool:
     return "messages with the key" in violation or "threads in Slack" in violation
-
-
-def _unmarked_repeats(story: Story) -> list[str]:
-    messages: dict[str, list[str]] = {}
-    for message in story.world.slack.messages():
-        messages.setdefault(key_of(message) or message.ts, []).append(message.text)
-    return [
-        f"{key} came again, and does not say so"
-        for key, texts in messages.items()
-        if any(_REPEAT not in text for text in texts[1:]) and not any(_REPEAT in text for text in texts)
-    ]
 
 
 def _late(story: Story) -> list[str]:

@@ -60,7 +60,7 @@ def play(folder: Path, draw: Draw) -> Outcome:
         story.promote()
         ended = story.play(over, at_most=timedelta(minutes=90))
         # Three requests of which none is applied call a human, and that is as it should be.
-        found = violations(story, Expected(unreverted=HUMAN in last_word(story)))
+        found = violations(story, Expected(unreverted=HUMAN in last_word(story), repeats=True))
         if not ended:
             found.append(f"it came to no end; the last word is {last_word(story)!r}")
         outcome = Outcome(found)
