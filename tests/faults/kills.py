@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import httpx
 from alembic import command
@@ -180,10 +180,11 @@ def _killed(guarded: Guarded, death: Death, database: Path) -> bool:
     return died
 
 
-def _started(guarded: Guarded) -> subprocess.Popen[bytes]:
+def _started(guarded: Guarded, told: BinaryIO | None = None) -> subprocess.Popen[bytes]:
     quiet = subprocess.DEVNULL
+    log = quiet if told is None else told
     return subprocess.Popen(
-        [PROGRAM, "run"], cwd=guarded.folder, env=environment(guarded.env), stdin=quiet, stdout=quiet, stderr=quiet
+        [PROGRAM, "run"], cwd=guarded.folder, env=environment(guarded.env), stdin=quiet, stdout=quiet, stderr=log
     )
 
 
@@ -204,13 +205,11 @@ def _wait(holds: Callable[[], bool], *, within_s: float) -> bool:
 
 def _ends(guarded: Guarded) -> list[str]:
     """The last life: it must come to the verification by itself, and leave when asked."""
-    seen = len(guarded.platform.faults.seen())
-    with _started(guarded) as process:
+    log = guarded.folder / "last.log"
+    with log.open("wb") as told, _started(guarded, told) as process:
         found = []
         # An earlier life may have said it, and one that has only begun has no handler for signals yet.
-        if not _wait(
-            lambda: len(guarded.platform.faults.seen()) > seen and _is_verifying(guarded), within_s=_DONE_WITHIN_S
-        ):
+        if not _wait(lambda: b"watching" in log.read_bytes() and _is_verifying(guarded), within_s=_DONE_WITHIN_S):
             found.append(f"not verifying within {_DONE_WITHIN_S:.0f} s; Slack has {_words(guarded)}")
         process.send_signal(signal.SIGTERM)
         try:
