@@ -132,10 +132,10 @@ def test_a_tiny_run_prints_every_row(capsys: pytest.CaptureFixture[str]) -> None
 )
 @pytest.mark.parametrize("kind", [Kind.AS_BAD, Kind.HALF], ids=lambda kind: kind.name)
 def test_what_is_as_bad_or_half_as_bad_is_hardly_ever_called_recovered(damage: str, rate: float, kind: Kind) -> None:
-    """One in a hundred at the most, of 100 incidents with a binomial tolerance; the test of each gauge allows five."""
-    cell = run(damage, rate, kind, promotions(damage, 10), 100, SEED)
+    """One in a hundred at the most, of 60 incidents with a binomial tolerance; the test of each gauge allows five."""
+    cell = run(damage, rate, kind, promotions(damage, 10), 60, SEED)
 
-    assert cell.count(Recovery.RECOVERED) <= stats.binom.ppf(0.999, 100, 0.01)
+    assert cell.count(Recovery.RECOVERED) <= stats.binom.ppf(0.999, 60, 0.01)
 
 
 @pytest.mark.simulation
@@ -143,10 +143,10 @@ def test_what_is_as_bad_or_half_as_bad_is_hardly_ever_called_recovered(damage: s
     ("damage", "rate"), [("failures +30 pp", 1.0), ("all fail", 0.02), ("latency x1.5", 0.2), ("cost x1.5", 0.02)]
 )
 def test_what_is_well_again_is_hardly_ever_called_upstream(damage: str, rate: float) -> None:
-    """One in a hundred at the most, of 120 incidents with a binomial tolerance."""
-    cell = run(damage, rate, Kind.WELL, promotions(damage, 10), 120, SEED)
+    """One in a hundred at the most, of 60 incidents with a binomial tolerance."""
+    cell = run(damage, rate, Kind.WELL, promotions(damage, 10), 60, SEED)
 
-    assert cell.count(UPSTREAM) <= stats.binom.ppf(0.999, 120, 0.01)
+    assert cell.count(UPSTREAM) <= stats.binom.ppf(0.999, 60, 0.01)
 
 
 @pytest.mark.simulation
