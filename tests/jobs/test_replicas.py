@@ -19,6 +19,7 @@ from watchdog.core.incident import Recovery
 from watchdog.core.notice import Notice, Tone
 from watchdog.core.rollback import SagaState
 from watchdog.errors import ClaimLost, SchemaTooNew
+from watchdog.jobs import claims as claiming
 from watchdog.jobs import commands, send
 from watchdog.jobs.claims import DETECT, outbox_item
 from watchdog.jobs.draft import Draft
@@ -110,6 +111,17 @@ def _waiting(deps: Deps) -> Any:
 
     with deps.store.read() as connection:
         return command_rows.waiting(connection)
+
+
+def test_a_lease_runs_out_while_the_machine_sleeps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock that goes on meanwhile: whoever wakes up has no claim, whatever its own time shows."""
+    assert world.claims.ours(DETECT)
+    awake = claiming.elapsed_s()
+    monkeypatch.setattr(claiming, "elapsed_s", lambda: awake + 3600.0)
+
+    assert not world.claims.ours(DETECT)
+    assert not world.claims.lasts(DETECT)
+    assert 0 == world.claims.held()
 
 
 def test_a_cancel_needs_no_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

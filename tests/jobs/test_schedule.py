@@ -179,9 +179,9 @@ def test_a_stage_that_raises_does_not_stop_the_others(world: World) -> None:
         world.clock.move(2 * MINUTE)
         daemon.platform.wait_for("promote")
 
-        assert (
-            "a mistake in this program (ZeroDivisionError); its log has it" == daemon.schedule.pulse.failing["detect"]
-        )
+        said = daemon.schedule.pulse.failing["detect"]
+        assert "a mistake in this program (ZeroDivisionError); its log has it" == said
+        assert said == daemon.schedule.vitals().blind_why  # what /readyz says
         daemon.ticks(2)
     assert world.v1 == world.pointer()
 

@@ -268,16 +268,16 @@ def text_of(value: object) -> str:
     return value
 
 
-def mode_of(path: Path) -> int | None:
+def mode_of(path: Path) -> int:
     """
-    What is at a path, as `os.stat` tells it; None where nothing is.
+    What is at a path, as `os.stat` tells it; 0, which is no kind of file, where nothing is.
 
     Raises: ValueError: it cannot be looked at: a name that is too long, a folder that may not be entered.
     """
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return 0
     except OSError as exc:
         raise ValueError(f"{quoted(str(path))} cannot be looked at: {exc.strerror or 'unknown reason'}") from None
 

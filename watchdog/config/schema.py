@@ -79,8 +79,7 @@ def _existing_file() -> Kind:
 
     def parse(value: object, surroundings: Surroundings) -> Path:
         path = surroundings.folder / text_of(value)
-        mode = mode_of(path)
-        if mode is None or not S_ISREG(mode):
+        if not S_ISREG(mode_of(path)):
             raise ValueError(f"there is no file {quoted(str(path))}")
         return path
 
@@ -92,8 +91,7 @@ def _some_file() -> Kind:
 
     def parse(value: object, surroundings: Surroundings) -> Path:
         path = surroundings.folder / text_of(value)
-        mode = mode_of(path)
-        if mode is not None and S_ISDIR(mode):
+        if S_ISDIR(mode_of(path)):
             raise ValueError(f"{quoted(str(path))} is a folder")
         return path
 

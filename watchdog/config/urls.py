@@ -200,10 +200,9 @@ def _sqlite_address(address: str, folder: Path) -> str:
     if "?" in name or "#" in name:
         raise ValueError("options behind ? are not taken; the daemon sets its own")
     path = folder / name
-    mode, folder_mode = mode_of(path), mode_of(path.parent)
-    if mode is not None and S_ISDIR(mode):
+    if S_ISDIR(mode_of(path)):
         raise ValueError(f"{quoted(str(path))} is a folder; name the file in it")
-    if folder_mode is None or not S_ISDIR(folder_mode):
+    if not S_ISDIR(mode_of(path.parent)):
         raise ValueError(f"the folder {quoted(str(path.parent))} does not exist; create it first")
     return f"{_SQLITE}{path}"
 
